@@ -225,6 +225,8 @@ class Application:
             return self._responses.text_response(400, f"{error}\n")
         if mount is not None:
             request.on_end(mount.acquire())
+        if path.startswith(_BELOW_FORWARD_AUTH) and path == request.raw_path:
+            path = request.raw_path = self._provider_path(path)
         if (path + b"/").startswith(_BELOW_FORWARD_AUTH) and (
             self._context.gateway.forward_auth_networks
         ):
@@ -250,6 +252,17 @@ class Application:
         if endpoint is None:
             return Response()
         return await self._call_endpoint(endpoint, request, mount)
+
+    def _provider_path(self, path: bytes) -> bytes:
+        """Returns *path*, or /login/NAME... for Pyroscope's /auth/NAME/login and its callback."""
+        assert self._context is not None
+        _, first, name, *rest = (*path.split(b"/"), b"", b"")[:6]
+        if first != b"auth" or self._context.providers is None:
+            return path
+        known = self._context.providers.get(name.decode("latin-1")) is not None
+        if known and rest[:2] in ([b"login", b""], [b"callback", b""]):
+            return b"/login/" + name + (b"/callback" if rest[0] == b"callback" else b"")
+        return path
 
     async def _forward(self, request: Request, mount: Mount, path: bytes) -> ASGIResponse:
         """Returns the response to *request* from the upstream store's own HTTP API.

@@ -17,7 +17,7 @@ _FAILED = 1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate ldap check`; returns 0 if the user can log in, else 1."""
+    """Runs `headgate ldap check` or `sync`; returns 0 if the login or each user is fine, else 1."""
     parser = CommandParser(prog="headgate ldap", description="Use the directories of users.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check = commands.add_parser(
@@ -28,7 +28,21 @@ def main(arguments: Sequence[str]) -> int:
     check.add_argument(
         "--config", metavar="PATH", required=True, help="the server's configuration file"
     )
+    sync = commands.add_parser(
+        "sync", help="give all users that came by a directory their rights there, on a store file"
+    )
+    sync.add_argument(
+        "--config", metavar="PATH", required=True, help="the server's configuration file"
+    )
+    sync.add_argument("--store", metavar="PATH", help="the store file; default: of --config")
+    sync.add_argument(
+        "--disable-missing", action="store_true", help="disable users that are gone there"
+    )
     flags = parser.parse_args(double_dashes(arguments))
+    if flags.command == "sync":
+        from headgate.ldap_sync import sync_users
+
+        return guarded(lambda: sync_users(flags))
     return guarded(lambda: _check(flags))
 
 

@@ -14,6 +14,7 @@ from headgate_engine import (
     Engine,
     NewUser,
     Profile,
+    User,
     UserStatus,
 )
 from headgate_server.api.accounts.views import role_rights, user_json
@@ -28,7 +29,7 @@ _STATUSES = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate user list`, `show`, `add`, `disable`, `enable` or `approve`."""
+    """Runs `headgate user` with one of its commands; returns the exit status."""
     parser = CommandParser(prog="headgate user", description="Users as accounts, on a store file.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="list the users")
@@ -46,9 +47,15 @@ def main(arguments: Sequence[str]) -> int:
         ("approve", "let a pending user log in"),
     ):
         commands.add_parser(name, help=help)
+    commands.add_parser("link", help="let a user come in by an account at a provider")
+    commands.add_parser("unlink", help="remove such an account; its sessions end")
     for command, subparser in commands.choices.items():
         if command != "list":
             subparser.add_argument("name", metavar="NAME")
+        if command in ("link", "unlink"):
+            subparser.add_argument("issuer", metavar="ISSUER", help="as in the provider's tokens")
+        if command == "link":
+            subparser.add_argument("subject", metavar="SUBJECT", help="the account's id there")
         add_store_flags(subparser)
     flags = parser.parse_args(double_dashes(arguments))
     return guarded(lambda: _run(flags))
@@ -61,7 +68,20 @@ def _run(flags: argparse.Namespace) -> int:
                 _list(engine, flags)
             case "show":
                 user = named_user(engine, flags.name)
-                print(json.dumps(user_json(user, engine.accounts.profile(user)), indent=2))
+                content = user_json(user, engine.accounts.profile(user))
+                linked = engine.identities.of_user(user)
+                content["identities"] = [
+                    {"id": it.id, "issuer": it.issuer, "subject": it.subject} for it in linked
+                ]
+                print(json.dumps(content, indent=2))
+            case "link":
+                user = named_user(engine, flags.name)
+                engine.identities.link(
+                    UNRESTRICTED, user, flags.issuer, flags.subject, local_address()
+                )
+                print_line(f"{flags.name} comes in as {flags.issuer} {flags.subject}")
+            case "unlink":
+                _unlink(engine, named_user(engine, flags.name), flags.issuer)
             case "add":
                 _add(engine, flags)
             case command:
@@ -72,6 +92,16 @@ def _run(flags: argparse.Namespace) -> int:
                 engine.accounts.set_status(UNRESTRICTED, user, status, local_address())
                 print_line(f"{flags.name} {command}d")
     return 0
+
+
+def _unlink(engine: Engine, user: User, issuer: str) -> None:
+    found = [it for it in engine.identities.of_user(user) if it.issuer == issuer]
+    if not found:
+        raise ValueError(f"{user.name} has no identity of {issuer}: see headgate user show")
+    # Sessions name their provider; without the configuration, all that came by a provider end.
+    providers = {it.provider for it in engine.sessions.active(user) if it.provider}
+    engine.identities.unlink(UNRESTRICTED, user, found[0].id, local_address(), providers=providers)
+    print_line(f"{user.name} comes in as {issuer} no more")
 
 
 def _list(engine: Engine, flags: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from headgate_engine import SqliteStore
 from support.account_requests import COOKIE, send
+from support.command_here import run_command
 from support.console_requests import Visitor, page_text
 from support.ldap_fixtures import authority, needs_slapd, slapd
 from support.local_server import LocalServer
@@ -171,3 +172,31 @@ def test_a_session_follows_the_directory(start: Callable[[str], LocalServer], sl
     let_access_end(server)
     answer = visitor.get("/api/user")
     assert (answer.status, answer.json["code"]) == (401, "revoked")
+
+
+def test_all_users_are_synced_by_a_command(
+    start: Callable[[str], LocalServer], slapd: Slapd, tmp_path: Path
+) -> None:
+    server = start(table(slapd))
+    yan = slapd.add_user("yan", "yan-secret")
+    slapd.change_member(DEV, yan, add=True)
+    for name in ("yan", "bob"):
+        assert session(server, name, f"{name}-secret").status == 200
+    slapd.change_member(DEV, yan, add=False)
+
+    def sync(*flags: str) -> tuple[int, str]:
+        config = str(tmp_path / "headgate.toml")
+        done = run_command("ldap", "sync", "--config", config, "--store", str(server.store), *flags)
+        return done.returncode, done.stdout + done.stderr
+
+    def users() -> dict[str, Any]:
+        return {it["name"]: it for it in send(server, "GET", "/api/users").json}
+
+    assert users()["yan"]["grants"] == {"shop": "WRITE"}
+    assert sync() == (0, "")
+    assert users()["yan"]["grants"] == {}
+    slapd.remove(yan)
+    gone = "yan is gone from the directory, or in no allowed group"
+    assert sync() == (1, f"{gone}\n")
+    assert sync("--disable-missing") == (1, f"{gone}: disabled\n")
+    assert users()["yan"]["isDisabled"] and not users()["bob"]["isDisabled"]

@@ -139,6 +139,24 @@ class DirectoryLogin:
             raise AccessRefused("the user is disabled") from None
         return replace(stored, refresh_token=entry.dn.encode()), self._next_check()
 
+    async def sync(self, issuer: str, subject: str) -> bool:
+        """Gives the user of *subject* the rights and the profile of the entry now.
+
+        Returns False if the entry is gone, or in none of `allowed-groups`. Raises
+        AuthenticationFailed for a disabled user, and DirectoryUnavailable.
+        """
+        server = issuer.removeprefix(ISSUER_PREFIX)
+        entry = await self._directory.look_up_subject(server, subject)
+        if entry is None or entry.subject != subject:
+            return False
+        await self._provisioned(entry, "")
+        return True
+
+    @property
+    def issuers(self) -> frozenset[str]:
+        """The issuers of the identities of these directories."""
+        return frozenset(self._issuers)
+
     async def _provisioned(self, entry: "LdapEntry", address: str) -> tuple[User, Identity]:
         from headgate_server.auth.ldap.group_rights import group_rights
 

@@ -24,6 +24,10 @@ def canonical_auth(table: Mapping[str, Any]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     written: dict[str, str] = {}
+    internal = table.get("internal", {})
+    table = {key: value for key, value in table.items() if not _is_ignored(key, value)}
+    if isinstance(internal, Mapping):
+        table |= {key: it for key, it in internal.items() if key == "signup-enabled"}
     providers = {**foreign_providers(table), **_own_providers(table)}
     for key, value in table.items():
         dashed = key.replace("_", "-")
@@ -39,6 +43,20 @@ def canonical_auth(table: Mapping[str, Any]) -> dict[str, Any]:
             value = f"{value * 24}h"
         values[name] = value
     return values | ({"oauth": providers} if providers else {})
+
+
+def ignored_keys(table: Mapping[str, Any]) -> list[str]:
+    """Returns the keys in *table*, the section `[auth]`, that mean nothing here."""
+    return [key for key, value in table.items() if _is_ignored(key, value)]
+
+
+def _is_ignored(key: str, value: object) -> bool:
+    """Returns whether *key* is one of Pyroscope's that have no meaning here.
+
+    Sessions are no JWT, each write needs a grant, and the first administrator is made by a client.
+    """
+    name = key.replace("_", "-")
+    return name in ("jwt-secret", "ingestion") or (name == "internal" and isinstance(value, dict))
 
 
 def _own_providers(table: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headgate_server.config.anonymous import read_anonymous_settings, read_basic_settings
-from headgate_server.config.auth_aliases import canonical_auth
+from headgate_server.config.auth_aliases import canonical_auth, ignored_keys
 from headgate_server.config.auth_proxy import read_proxy_settings
 from headgate_server.config.foreign_keys import HTTP_KEYS, TOP_KEYS, misspelt_key, misspelt_section
 from headgate_server.config.gateway import SHORT_FORM_OPTIONS, GatewaySettings
@@ -193,6 +193,10 @@ def _from_file(
             sources.add_table(GATEWAY_SECTION, content, path)
         elif section in own_sections and isinstance(content, dict):
             if section == "auth":
+                notices += [
+                    f"{path}: [auth] {key} is Pyroscope's and has no meaning here, ignored"
+                    for key in ignored_keys(content)
+                ]
                 content = _canonical_auth(path, content)
             for key, value in content.items():
                 _read_key(path, section, key, value, values, notices)

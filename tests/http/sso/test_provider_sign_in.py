@@ -299,3 +299,16 @@ def test_the_providers_are_listed_for_programs(server: LocalServer) -> None:
     assert send(server, "GET", "/api/providers", login=None).json == [
         {"name": "corp", "title": "corp", "kind": "oidc", "url": "/login/corp"}
     ]
+
+
+def test_the_addresses_of_pyroscope_lead_to_the_provider(
+    server: LocalServer, provider: FakeOpenID
+) -> None:
+    visitor = Visitor(server)
+    begun = visitor.get("/auth/corp/login?redirect=/console/keys")
+    assert begun.status == 302
+    callback = path_of(provider.sign_in(begun.headers["Location"], "ann"))
+    answer = visitor.get(callback.replace("/login/corp/callback", "/auth/corp/callback"))
+    assert (answer.status, answer.headers["Location"]) == (303, "/console/keys")
+    for path in ("/auth/other/login", "/auth/corp/else", "/auth/corp", "/auth/corp/login/more"):
+        assert visitor.get(path).status == 404, path

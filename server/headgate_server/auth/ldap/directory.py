@@ -21,6 +21,7 @@ from headgate_server.auth.ldap.entry import (
     LdapEntry,
     MissingAttribute,
     entry_of,
+    subject_filter,
     wanted_attributes,
 )
 from headgate_server.auth.ldap.filters import filled_filter
@@ -78,6 +79,14 @@ class LdapDirectory:
         is in none of `allowed-groups`. The groups of the result are None if only the user can read
         them. Raises DirectoryUnavailable, also if the directory has no service account.
         """
+        return await self._look_up(server_name, dn)
+
+    async def look_up_subject(self, server_name: str, subject: str) -> LdapEntry | None:
+        """Returns the user that is identified by *subject* now. Otherwise as `look_up`."""
+        return await self._look_up(server_name, "", subject)
+
+    async def _look_up(self, server_name: str, dn: str, subject: str = "") -> LdapEntry | None:
+        """Returns the user of *dn*, or of *subject*, read by the service account."""
         servers = [one for one in self._settings.servers if one.name == server_name]
 
         async def attempt(server: LdapServerSettings, host: str) -> LdapEntry | None:
@@ -85,7 +94,14 @@ class LdapDirectory:
                 raise DirectoryError(f"{host}: bind-dn is no service account")
             async with self._search_connection(server, host) as connection:
                 attributes = wanted_attributes(server)
-                found = await connection.search(dn, _ANY_ENTRY, attributes, subtree=False)
+                wanted = subject_filter(subject, server) if subject else ""
+                if wanted:
+                    found: Sequence[FoundEntry] = ()
+                    for base in server.search_base_dns:
+                        found = found or await connection.search(base, wanted, attributes)
+                else:
+                    where = dn or subject
+                    found = await connection.search(where, _ANY_ENTRY, attributes, subtree=False)
                 if not found:
                     return None
                 if server.groups_as == "user":

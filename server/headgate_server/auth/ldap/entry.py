@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from headgate_server.auth.ldap.dn import comparable_dn
+from headgate_server.auth.ldap.filters import escaped_assertion
 from headgate_server.config.ldap import LdapServerSettings
 
 # Attributes that never change during the life of an entry: of RFC 4530, Active Directory, FreeIPA
@@ -90,6 +91,26 @@ def subject_of(found: FoundEntry, server: LdapServerSettings) -> str:
     if server.id_attribute:
         raise MissingAttribute(found.dn, server.id_attribute)
     return comparable_dn(found.dn)
+
+
+def subject_filter(subject: str, server: LdapServerSettings) -> str:
+    """Returns the search filter (RFC 4515) of the entry that `subject_of` calls *subject*.
+
+    Returns "" if *subject* is a distinguished name. Raises ValueError if it contains NUL.
+    """
+    if server.id_attribute and server.id_attribute.lower() != _BINARY_ID.lower():
+        return f"({server.id_attribute}={escaped_assertion(subject)})"
+    if "=" in subject:
+        return ""
+    names = [] if server.id_attribute else [it for it in _ID_ATTRIBUTES if it != _BINARY_ID]
+    parts = [f"({name}={escaped_assertion(subject)})" for name in names]
+    try:
+        guid = uuid.UUID(subject).bytes_le
+    except ValueError:
+        guid = b""
+    if guid:
+        parts.append(f"({_BINARY_ID}={''.join(f'{chr(92)}{byte:02x}' for byte in guid)})")
+    return f"(|{''.join(parts)})" if parts else ""
 
 
 def _id_text(name: str, value: str | bytes) -> str:
