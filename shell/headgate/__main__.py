@@ -26,7 +26,8 @@ commands:
   key      make, list, rotate and revoke API keys on a store file
   session  list and end sessions on a store file
   token    create a token, or explain whether the server would accept one
-  ldap     try the login of a user in a directory, step by step
+  ldap     try the login of a user in a directory; give all users their rights there
+  sso      try the settings of a provider, and what claims give
   import   take users from an InfluxDB's meta.db, or a Pyroscope's pyroscope.db
   export   write them as a meta.db, or as a file for apply
   apply    make a store file match a file of users, grants and databases
@@ -120,6 +121,10 @@ def run(words: Sequence[str]) -> int:
             from headgate.token import main as token
 
             return token(arguments)
+        case "sso":
+            from headgate.sso import main as sso
+
+            return sso(arguments)
         case "ldap":
             from headgate.ldap import main as ldap
 

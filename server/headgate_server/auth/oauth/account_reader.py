@@ -53,6 +53,19 @@ class AccountReader:
         check_access(account, settings)
         return account
 
+    def account_of_claims(self, claims: Mapping[str, Any]) -> ProviderAccount:
+        """Returns the account that *claims*, of ID token and user information, describe.
+
+        Asks no provider. Raises AccessRefused as `read` does.
+        """
+        settings = self._provider.settings
+        key = "id" if settings.kind in ("github", "oauth2") and "id" in claims else "sub"
+        subject = str(claims.get(key, "")) if claims.get(key) is not None else ""
+        account = self._account(settings, claims, _text(subject, key))
+        account = replace(account, issued_at=time.time())
+        check_access(account, settings)
+        return account
+
     async def _openid(self, tokens: Tokens, nonce: str, subject: str) -> ProviderAccount:
         provider, settings = self._provider, self._provider.settings
         now, endpoints = time.time(), await provider.endpoints()

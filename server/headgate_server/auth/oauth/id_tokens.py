@@ -110,6 +110,13 @@ class IdTokenVerifier:
         if isinstance(subject, str) and len(subject) > _MAX_SUBJECT_CHARS:
             raise TokenError("sub is too long")
 
+    async def key_count(self) -> int:
+        """Returns the number of the provider's keys. Raises ProviderUnavailable."""
+        try:
+            return len(await self._verifier.source.keys())
+        except KeysUnavailable:
+            raise ProviderUnavailable("the keys are not available", 503) from None
+
     async def close(self) -> None:
         """Cancels running fetches of keys."""
         await self._verifier.source.close()

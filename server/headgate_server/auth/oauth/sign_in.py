@@ -79,7 +79,7 @@ class ProviderSignIn:
         self._engine, self._sealer, self._run = engine, sealer, run
         self._reader = AccountReader(provider)
         self._mapper = ClaimMapper(provider.settings.rights)
-        self._policy = ProvisioningPolicy(
+        self.policy = ProvisioningPolicy(
             sign_up=self.settings.allow_sign_up,
             link=self.settings.adopt_existing,
             protected=frozenset(settings.protected_roles)  # type: ignore[arg-type]
@@ -162,7 +162,7 @@ class ProviderSignIn:
         self, account: ProviderAccount, rights: TokenRights | None, address: str
     ) -> User:
         identity = self.identity(account)
-        provision = partial(self._engine.provision, identity, rights, address, policy=self._policy)
+        provision = partial(self._engine.provision, identity, rights, address, policy=self.policy)
         try:
             user: User = await self._run(provision)
         except IdentityDropped as error:
