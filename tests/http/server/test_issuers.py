@@ -36,7 +36,8 @@ def test_a_cached_answer_belongs_to_the_rights_of_its_token_alone(
     serve_with_jwt: Callable[..., Server], jwt_settings: str
 ) -> None:
     server = serve_with_jwt(
-        jwt_settings + 'grant-sync = "ephemeral"\ngrants-attribute-path = "dbs"'
+        jwt_settings + 'grant-sync = "ephemeral"\ngrants-attribute-path = "dbs"',
+        top="[auth]\nexternal-passwords = true\n",
     )
     tokens = {name: made.token(KEY, claims(dbs={name: "READ"})) for name in ("a", "b")}
     assert all(whoami(server, token).status == 200 for token in tokens.values())

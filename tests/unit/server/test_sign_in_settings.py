@@ -105,3 +105,23 @@ client_id = "h"
     assert (rights.db_mapping, rights.databases_attribute_path) == (("ops:shop:Editor",), "teams")
     assert rights.allow_assign_admin and rights.grant_sync == "persist"
     assert not github.enabled and github.identity_issuer == "https://github.com"
+
+
+def test_options_without_a_meaning_are_ignored_with_a_notice(tmp_path: Path) -> None:
+    path = tmp_path / "headgate.toml"
+    path.write_text(
+        """[auth]
+jwt-secret = "x"
+[auth.ingestion]
+enabled = false
+[auth.internal]
+enabled = true
+signup-enabled = true
+""",
+        "utf-8",
+    )
+    configuration = configure({}, {}, str(path))
+    assert configuration.settings.signup_enabled
+    assert [it.partition("[auth] ")[2].split()[0] for it in configuration.notices] == [
+        *("jwt-secret", "ingestion", "internal"),
+    ]
