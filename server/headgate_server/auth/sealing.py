@@ -4,6 +4,7 @@ Uses cryptography's Fernet: AES-128-CBC and HMAC-SHA256.
 """
 
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,13 +57,12 @@ class Sealer:
         if self._path.exists():
             raise FileExistsError
         # A file of its own name first: a reader never sees half of a key.
-        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor, draft = tempfile.mkstemp(prefix=f"{self._path.name}.", dir=self._path.parent)
         try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(Fernet.generate_key() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
             os.link(draft, self._path)
         finally:
-            draft.unlink()
+            os.unlink(draft)

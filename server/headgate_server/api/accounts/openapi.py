@@ -193,6 +193,7 @@ ACCOUNT_SCHEMAS: dict[str, Any] = {
         role=_TEXT,
         admin=_FLAG,
         grants=_GRANTS,
+        identities={"type": "array", "items": {"$ref": "#/components/schemas/Identity"}},
     ),
     "Key": _object(
         id=_TEXT,

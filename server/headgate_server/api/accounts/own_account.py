@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from headgate_engine import Profile
+from headgate_server.api.accounts.identities import identity_json
 from headgate_server.api.accounts.requests import (
     json_response,
     member,
@@ -25,10 +27,15 @@ from headgate_server.http.response import Response
 async def show_own_account(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
-    """Returns the caller's user with the profile."""
+    """Returns the caller's user with the profile and the identities."""
     _, user = await require_person(request, context)
-    profile = await context.run_in_thread(partial(context.engine.accounts.profile, user))
-    return json_response(user_json(user, profile))
+
+    def read() -> dict[str, Any]:
+        engine = context.engine
+        linked = [identity_json(context, it) for it in engine.identities.of_user(user)]
+        return user_json(user, engine.accounts.profile(user)) | {"identities": linked}
+
+    return json_response(await context.run_in_thread(read))
 
 
 async def change_own_account(
