@@ -245,7 +245,7 @@ class AppContext:
 
     def is_cross_site(self, method: str, headers: Mapping[str, str]) -> bool:
         """Returns whether a page of another web site may have made a browser send the request."""
-        allowed = self.settings.allowed_origins
+        allowed = self.settings.trusted_origins
         if is_any_origin_allowed(headers, allowed):
             return False
         if is_cross_site(headers, allowed) or may_be_navigation(method, headers):

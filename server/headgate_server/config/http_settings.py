@@ -159,6 +159,14 @@ class HTTPSettings:
         """All accepted shared secrets: several while an old secret is being replaced."""
         return tuple(filter(None, (self.shared_secret, *self.additional_secrets)))
 
+    @property
+    def trusted_origins(self) -> tuple[str, ...]:
+        """The origins of pages that may send changes, beside the address of the request.
+
+        A proxy in front may send another `Host` than that of `base-url`.
+        """
+        return (*self.allowed_origins, self.base_url) if self.base_url else self.allowed_origins
+
     def is_exposed(self) -> bool:
         """Returns whether passwords may cross a network unencrypted."""
         host, _ = self.address()

@@ -312,3 +312,13 @@ def test_the_addresses_of_pyroscope_lead_to_the_provider(
     assert (answer.status, answer.headers["Location"]) == (303, "/console/keys")
     for path in ("/auth/other/login", "/auth/corp/else", "/auth/corp", "/auth/corp/login/more"):
         assert visitor.get(path).status == 404, path
+
+
+def test_the_origin_of_base_url_is_our_own_behind_a_proxy_that_changes_host(
+    server: LocalServer, provider: FakeOpenID
+) -> None:
+    body = {"user": ROOT[0], "password": ROOT[1]}
+    for origin, status in ((BASE_URL, 200), ("http://evil.example", 403), ("null", 403)):
+        headers = {"Origin": origin, "Host": "10.0.0.7:8086"}
+        answer = send(server, "POST", "/api/session", body, None, headers=headers)
+        assert answer.status == status, origin

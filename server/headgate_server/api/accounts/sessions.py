@@ -113,7 +113,7 @@ def _check_origin(request: Request, context: AppContext) -> None:
     if not context.cookies.name:
         raise SessionsDisabled
     # Where any origin is allowed, a foreign page still cannot sign its visitor in.
-    if is_cross_site(request.headers, context.settings.allowed_origins):
+    if is_cross_site(request.headers, context.settings.trusted_origins):
         raise CrossSiteRequest("a sign-in")
     check_secure_cookie(request, context)
 

@@ -62,7 +62,7 @@ async def create_account(
     audit has each refused sign-up.
     """
     settings = context.settings
-    if is_cross_site(request.headers, settings.allowed_origins):
+    if is_cross_site(request.headers, settings.trusted_origins):
         raise CrossSiteRequest("a sign-up")
     try:
         context.sign_up_limiter.check(request.address)
