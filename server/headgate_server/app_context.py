@@ -298,6 +298,7 @@ class AppContext:
         if previous is not None:
             self._close_in_background(previous.retire())
         self.settings, self._issuers, self.gateway = settings, issuers, gateway
+        self.engine.external_passwords = settings.external_passwords
         ways = login_ways(settings, self.engine, self.run_in_thread)
         self._authenticator.reconfigure(settings.shared_secrets, issuers, ways)
 

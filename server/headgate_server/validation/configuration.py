@@ -25,6 +25,17 @@ _MIN_SECRET_BYTES = 32
 _COOKIE_NAME_PATTERN = r"[A-Za-z0-9_-]{0,64}"  # a token of RFC 6265, without signs
 
 
+# Options that a reload changes, beside tables and secrets.
+_RELOADED_OPTIONS = (
+    *("base_url", "signup_enabled", "signup_default_role", "signup_databases"),
+    *("signup_require_approval", "signup_max_pending", "signup_allow_admin", "role_databases"),
+    *("oauth_allow_insecure_email_lookup", "oauth_auto_login", "signout_redirect_url"),
+    *("disable_signout_menu", "disable_login_form", "disable_login", "protected_roles"),
+    *("max_login_attempts", "external_passwords", "cookie_on_gateway", "console_title"),
+    *("console_page_size", "console_databases_shown"),
+)
+
+
 def configure(
     flags: Mapping[str, Any], environment: Mapping[str, str], path: str | None
 ) -> Configuration:
@@ -42,6 +53,8 @@ def configure(
 def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Settings:
     """Returns *settings* with the tables in `[auth]`, the secrets and `[gateway]` read again.
 
+    So are `base-url`, and the options of sign-ups, sign-ins and sign-outs.
+
     Reads them from *environment*, and from the flags and the file that *settings* came from. All
     other settings stay unchanged. Raises ConfigurationError if any setting is invalid now.
     """
@@ -49,6 +62,7 @@ def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Setti
     return replace(
         settings,
         jwt=current.jwt,
+        **{name: getattr(current, name) for name in _RELOADED_OPTIONS},
         oauth=current.oauth,
         ldap=current.ldap,
         proxy=current.proxy,
