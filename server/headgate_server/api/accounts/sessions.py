@@ -53,7 +53,7 @@ async def sign_in(
         name, password = (member(content, key, str, "") for key in ("user", "password"))
         principal = await login_by_password(request, context, name, password)
     else:
-        _check_origin(request, context)
+        check_origin(request, context)
         request.accepts_cookie = False  # a session is no login for another
         principal = await context.require_user(request)
         request.accepts_cookie = True
@@ -89,7 +89,7 @@ async def login_by_password(
     request: Request, context: AppContext, name: str, password: str
 ) -> Principal:
     """Returns the principal of *name* with *password*. Raises what a login raises."""
-    _check_origin(request, context)
+    check_origin(request, context)
     if not name or not password:
         raise BadRequest("expected a user and a password")
     login = RequestCredentials({"u": name, "p": password}, lambda header: [])
@@ -100,7 +100,7 @@ async def login_by_password(
     return context.not_anonymous(principal)
 
 
-def _check_origin(request: Request, context: AppContext) -> None:
+def check_origin(request: Request, context: AppContext) -> None:
     """Raises CrossSiteRequest for a page of another site, and BadRequest if it is no secure one.
 
     A browser would not send back a cookie for HTTPS alone that came over HTTP.
