@@ -1,11 +1,13 @@
 """Requests of a terminal that signs a person in, by a code on another device or by a browser."""
 
 import hashlib
+import re
 from base64 import urlsafe_b64encode
 from typing import Any
 
 from support.account_requests import send
 from support.audit_records import audit_records
+from support.console_requests import page_text
 from support.local_server import LocalServer
 from support.servers import Answer
 from support.waiting import poll_until
@@ -40,3 +42,18 @@ def reason(server: LocalServer, statement: str) -> str:
 
     poll_until(is_recorded, "the refusal is not in the audit")
     return found[-1]
+
+
+def question_in(page: Answer) -> str:
+    """Returns the hidden value of the question on *page*."""
+    found = re.search(r'name="grant" value="([^"]+)"', page_text(page))
+    assert found is not None, page.body
+    return found[1]
+
+
+def led_to(answer: Answer) -> str:
+    """Returns the URL that the page *answer* leads to."""
+    assert answer.status == 200, answer.body
+    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page_text(answer))
+    assert found is not None, answer.body
+    return found[1]

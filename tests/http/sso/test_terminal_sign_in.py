@@ -1,6 +1,5 @@
 """People sign a terminal in by a browser on the same machine."""
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -26,7 +25,15 @@ from support.fake_openid import FakeOpenID
 from support.local_server import LocalServer
 from support.servers import ROOT, Answer
 from support.sso import come_back, path_of, provider_table, serve_with
-from support.terminal_requests import CHALLENGE, TERMINAL, device, reason, redeem
+from support.terminal_requests import (
+    CHALLENGE,
+    TERMINAL,
+    device,
+    led_to,
+    question_in,
+    reason,
+    redeem,
+)
 
 Serve = Callable[..., LocalServer]
 
@@ -42,19 +49,9 @@ def server(serve: Serve, tmp_path: Path, provider: FakeOpenID) -> LocalServer:
     return serve_with(serve, tmp_path, provider_table(provider))
 
 
-def grant_in(page: str) -> str:
-    """Returns the hidden value of the question on *page*."""
-    found = re.search(r'name="grant" value="([^"]+)"', page)
-    assert found is not None, page
-    return found[1]
-
-
-def led_to(answer: Answer) -> dict[str, str]:
-    """Returns the parameters of the URL that the page *answer* leads to, always on this machine."""
-    assert answer.status == 200, answer.body
-    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page_text(answer))
-    assert found is not None, answer.body
-    parts = urlsplit(found[1])
+def sent(answer: Answer) -> dict[str, str]:
+    """Returns the parameters of the URL that *answer* leads to, always on this machine."""
+    parts = urlsplit(led_to(answer))
     assert (parts.scheme, parts.netloc, parts.path) == ("http", "127.0.0.1:43210", "/")
     return dict(parse_qsl(parts.query))
 
@@ -63,7 +60,7 @@ def code_by_provider(visitor: Visitor, provider: FakeOpenID, login: str = "ann")
     """Returns the code after a sign-in of *login* at *provider* and a confirmed question."""
     asked = come_back(visitor, provider, login, f"/login/corp?{TERMINAL}")
     assert f"Sign in the terminal as {login}?" in page_text(asked)
-    led = led_to(visitor.post("/login", {"grant": grant_in(page_text(asked))}))
+    led = sent(visitor.post("/login", {"grant": question_in(asked)}))
     assert led["state"] == CHALLENGE
     return led["code"]
 
@@ -98,7 +95,7 @@ def test_a_browser_signs_a_terminal_in_by_a_password(server: LocalServer) -> Non
     hidden = {"terminal": "43210", "challenge": CHALLENGE}
     wrong = visitor.post("/login", {"username": "root", "password": "wrong-1"} | hidden)
     assert wrong.status == 401 and 'name="terminal" value="43210"' in page_text(wrong)
-    led = led_to(visitor.post("/login", {"username": ROOT[0], "password": ROOT[1]} | hidden))
+    led = sent(visitor.post("/login", {"username": ROOT[0], "password": ROOT[1]} | hidden))
     done = redeem(server, led["code"])
     assert done.json["user"]["name"] == "root"
     assert done.json["session"]["method"] == "password"
@@ -108,10 +105,10 @@ def test_a_person_that_is_signed_in_is_asked_first(server: LocalServer) -> None:
     visitor = Visitor(server, *ROOT)
     page = visitor.get(f"/login?{TERMINAL}")
     assert "Sign in the terminal as root?" in page_text(page)
-    grant = grant_in(page_text(page))
+    grant = question_in(page)
     refused = visitor.post("/login", {"grant": grant}, Sec_Fetch_Site="cross-site")
     assert refused.status == 403
-    codes = [led_to(visitor.post("/login", {"grant": grant}))["code"] for _ in range(2)]
+    codes = [sent(visitor.post("/login", {"grant": grant}))["code"] for _ in range(2)]
     done = redeem(server, codes[0])
     assert done.json["user"]["name"] == "root"
     assert redeem(server, codes[1]).status == 403  # of the same confirmation
@@ -172,7 +169,7 @@ def test_other_terminals_are_ignored(
 
 def test_nothing_of_the_request_chooses_the_host(server: LocalServer) -> None:
     form = {"username": ROOT[0], "password": ROOT[1], "terminal": "43210", "challenge": CHALLENGE}
-    led_to(
+    sent(
         Visitor(server).post(
             "/login?redirect=https://evil.example&host=evil.example",
             form | {"redirect": "https://evil.example", "host": "evil.example"},
@@ -197,7 +194,7 @@ def test_a_code_is_for_a_user_that_is_active_and_has_the_same_password(
     assert redeem(server, code).status == 403
     hidden = {"terminal": "43210", "challenge": CHALLENGE}
     login = {"username": ROOT[0], "password": ROOT[1]}
-    code = led_to(Visitor(server).post("/login", login | hidden))["code"]
+    code = sent(Visitor(server).post("/login", login | hidden))["code"]
     server.query("SET PASSWORD FOR root = 'N3w-Pass-1'")
     assert redeem(server, code).status == 403
     assert reason(server, "-- login (terminal)") == "terminal: the password has changed"
@@ -209,7 +206,7 @@ def test_other_sealed_values_are_no_code(server: LocalServer, provider: FakeOpen
     visitor.get("/login/corp")
     flow = next(value for name, value in visitor.cookies.items() if "headgate_login_" in name)
     page = come_back(visitor, provider, start=f"/login/corp?{TERMINAL}")
-    grant = grant_in(page_text(page))
+    grant = question_in(page)
     for other in (handle, flow, grant, "", "x", "x" * 60_000):
         assert redeem(server, other).status == 403
     for other in (flow, grant):
