@@ -1,4 +1,4 @@
-"""`headgate login` and `logout`: signing in from a terminal, and the session that other commands use."""
+"""`headgate login` and `logout`, and the session that other commands use."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -14,14 +15,10 @@ from urllib.request import urlopen
 import pytest
 
 from headgate.login_listener import LoginListener
-from headgate.saved_sessions import (
-    KeyringFailed,
-    RotatingSession,
-    SavedSession,
-    SavedSessions,
-    sessions_folder,
-)
-from headgate_shell.backends.base import ConnectionSettings
+from headgate.saved_sessions import SavedSessions
+from headgate_engine import SqliteStore
+from headgate_engine.model.session import session_hash
+from headgate_engine.stores.account_base import UpkeepTx
 from support.account_requests import send
 from support.command_here import run_command
 from support.console_requests import Visitor
@@ -204,7 +201,6 @@ def test_a_browser_signs_in(
     )
     assert done.returncode == 0, done.stderr
     assert f"signed in to {url_of(server)} as ann, until " in done.stdout
-    assert "ann" in shell(tmp_path, server, "SHOW GRANTS FOR ann").stdout or True
     session = send(server, "GET", "/api/user", cookie=token_of(tmp_path, server)).json
     assert session["name"] == "ann"
 
@@ -263,118 +259,29 @@ def test_all_sessions_end(serve: Serve, tmp_path: Path) -> None:
     assert headgate(tmp_path, "logout", "--all").returncode == 0
 
 
-def test_each_new_token_replaces_the_saved_one(serve: Serve, tmp_path: Path) -> None:
-    server = serve(HEADGATE_AUTH_TOKEN_ROTATION_INTERVAL_MINUTES="2").bootstrap()
+def make_old(server: LocalServer, token: str) -> None:
+    """Makes the session of *token* an hour older, so that its next request gets a new token."""
+    hash = session_hash(token)
+    assert hash is not None
+
+    def change(tx: UpkeepTx) -> None:
+        session = tx.session_by_hash(hash)
+        assert session is not None
+        old = session.rotated_at - 3600
+        tx.put_session(replace(session, rotated_at=old, confirmed_at=old, seen=True))
+
+    with closing(SqliteStore(server.store, create=False)) as store:
+        store.upkeep(change)
+
+
+def test_a_new_token_of_the_server_replaces_the_saved_one(serve: Serve, tmp_path: Path) -> None:
+    server = serve().bootstrap()
     headgate(tmp_path, "login", url_of(server), "--user", "root", stdin="Toor-1\n")
-    token = token_of(tmp_path, server)
-    sessions = saved(tmp_path)
-    used = RotatingSession(sessions, url_of(server), "root")
-    used.replace("headgate_session=next-Token-1; Path=/; Max-Age=60; HttpOnly")
-    assert used.cookie() == "headgate_session=next-Token-1"
-    used.replace("other=1; Path=/")
-    assert used.cookie() == "headgate_session=next-Token-1"
-    session = sessions.find(url_of(server))
-    assert session is not None
-    sessions.save(session._replace(token=token))
-    assert "root" in shell(tmp_path, server, "SHOW USERS").stdout
-    used.replace("headgate_session=; Path=/; Max-Age=0")
-    assert used.cookie() == "" and sessions.find(url_of(server)) is None
-
-
-class FakeKeyring:
-    """A keyring in memory. *broken* makes each call fail."""
-
-    def __init__(self, *, broken: bool = False) -> None:
-        self.tokens: dict[str, str] = {}
-        self.broken = broken
-
-    def _check(self) -> None:
-        if self.broken:
-            raise KeyringFailed("locked")
-
-    def get(self, url: str) -> str:
-        self._check()
-        return self.tokens.get(url, "")
-
-    def set(self, url: str, token: str) -> None:
-        self._check()
-        self.tokens[url] = token
-
-    def delete(self, url: str) -> None:
-        self._check()
-        self.tokens.pop(url, None)
-
-
-SESSION = SavedSession("http://h:8086", "ann", "headgate_session", "t0ken-Secret", True)
-
-
-def test_a_keyring_holds_the_token(tmp_path: Path) -> None:
-    keyring = FakeKeyring()
-    sessions = SavedSessions(str(tmp_path), keyring)
-    assert sessions.save(SESSION) == SESSION == sessions.find(SESSION.url)
-    (path,) = tmp_path.iterdir()
-    assert "t0ken" not in path.read_text() and keyring.tokens == {SESSION.url: "t0ken-Secret"}
-    keyring.broken = True
-    with pytest.raises(ValueError, match="the keyring cannot be read: locked"):
-        sessions.find(SESSION.url)
-    keyring.broken = False
-    sessions.remove(SESSION.url)
-    assert not keyring.tokens and not list(tmp_path.iterdir())
-
-
-def test_a_keyring_that_fails_is_replaced_by_the_file(tmp_path: Path) -> None:
-    sessions = SavedSessions(str(tmp_path), FakeKeyring(broken=True))
-    assert not sessions.save(SESSION).in_keyring
-    found = sessions.find(SESSION.url)
-    assert found is not None and found.token == SESSION.token
-
-
-@pytest.mark.parametrize(
-    "content", ["", "x", "[]", "{}", '{"user": "a"}', '{"user": "a", "cookie": "c"}']
-)
-def test_a_file_with_other_content_is_refused(tmp_path: Path, content: str) -> None:
-    sessions = SavedSessions(str(tmp_path))
-    sessions.save(SESSION._replace(in_keyring=False))
-    (path,) = tmp_path.iterdir()
-    path.write_text(content)
-    with pytest.raises(ValueError, match="no session: repeat headgate login"):
-        sessions.find(SESSION.url)
-
-
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    sessions = SavedSessions(str(tmp_path))
-    sessions.save(SESSION._replace(in_keyring=False))
-    (path,) = tmp_path.iterdir()
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match="symbolic link"):
-        sessions.find(SESSION.url)
-
-
-def test_a_session_is_used_at_its_own_server_and_without_another_login(tmp_path: Path) -> None:
-    session = RotatingSession(SavedSessions(str(tmp_path)), "http://h:8086/db", "ann")
-    connection = ConnectionSettings("H", 8086, path_prefix="/db/", session=session)
-    assert connection.current_session is session
-    changes: list[dict[str, Any]] = [
-        *({"host": "evil"}, {"port": 8087}, {"ssl": True}, {"path_prefix": ""}),
-        *({"socket": "/run/x"}, {"username": "root"}, {"token": "t"}),
-    ]
-    for change in changes:
-        assert connection._replace(**change).current_session is None, change
-
-
-def test_no_secret_is_in_a_representation(tmp_path: Path) -> None:
-    session = RotatingSession(SavedSessions(str(tmp_path)), SESSION.url, "ann")
-    connection = ConnectionSettings(session=session)
-    assert not any("t0ken" in repr(it) for it in (SESSION, session, connection))
-
-
-def test_the_folder_is_that_of_platformdirs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from platformdirs import user_data_path
-
-    for value in ("", "/tmp/data"):
-        monkeypatch.setenv("XDG_DATA_HOME", value)
-        assert sessions_folder() == str(user_data_path("headgate") / "sessions")
+    first = token_of(tmp_path, server)
+    make_old(server, first)
+    for _ in range(2):
+        assert "root" in shell(tmp_path, server, "SHOW USERS").stdout
+    assert token_of(tmp_path, server) != first
 
 
 def test_a_listener_takes_the_code_of_its_own_state_alone() -> None:
