@@ -114,6 +114,11 @@ _RESPONSES: Mapping[Callable[..., Any], tuple[int, dict[str, Any]]] = {
     audit.list_audit: (200, {"type": "array", "items": {"type": "object"}}),
     sessions.rotate_session: (200, {"type": "object", "properties": {"rotated": _FLAG}}),
 }
+# The functions that need no login.
+_OPEN = (
+    identities.list_providers,
+    *(terminal_sign_in.sign_in_by_device, terminal_sign_in.sign_in_by_code),
+)
 # Further responses, by function: the status and its meaning.
 _MORE_RESPONSES: Mapping[Callable[..., Any], dict[str, str]] = {
     terminal_sign_in.sign_in_by_device: {
@@ -148,7 +153,7 @@ def _operation(path: str, method: str, function: Callable[..., Any]) -> dict[str
     described: dict[str, Any] = {
         "operationId": f"{method.lower()}{place}",
         "summary": (function.__doc__ or "").partition("\n")[0].rstrip("."),
-        "security": [{"basic": []}, {"bearer": []}, {"session": []}],
+        "security": [] if function in _OPEN else [{"basic": []}, {"bearer": []}, {"session": []}],
         "responses": {
             str(status): success,
             **{
