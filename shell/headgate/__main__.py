@@ -11,6 +11,7 @@ from headgate_shell.output.control_characters import escape_terminal_output
 from headgate_shell.standard_streams import reopen_closed_streams
 
 if TYPE_CHECKING:
+    from headgate.saved_sessions import RotatingSession
     from headgate_engine import Engine, SqliteStore
 
 _USAGE = """\
@@ -19,6 +20,8 @@ usage: headgate COMMAND ...
 commands:
   init     create a user store with its first administrator
   serve    serve InfluxDB 1.x's HTTP API over a store of users, grants and databases
+  login    sign in to a server, for the commands that use one
+  logout   end the session of login
   shell    send statements to a server, interactively or from scripts written for influx
   store    check, back up or restore a store file
   admin    recover access on a store file: set a password, make a user an administrator
@@ -74,6 +77,13 @@ def _open_engine(store: "SqliteStore", *, config: str | None) -> "Engine":
     return open_engine(store, config=config)
 
 
+def _saved_session(url: str) -> "RotatingSession | None":
+    # Imported on demand, for a shell without another login.
+    from headgate.saved_sessions import saved_session
+
+    return saved_session(url)
+
+
 def run(words: Sequence[str]) -> int:
     """Runs the command in *words*, its name and its arguments, and returns its exit status.
 
@@ -96,7 +106,15 @@ def run(words: Sequence[str]) -> int:
         case "shell":
             from headgate_shell.cli import main as shell
 
-            return shell(arguments, _open_engine)
+            return shell(arguments, _open_engine, _saved_session)
+        case "login":
+            from headgate.login import main as login
+
+            return login(arguments)
+        case "logout":
+            from headgate.logout import main as logout
+
+            return logout(arguments)
         case "store":
             from headgate.store import main as store
 

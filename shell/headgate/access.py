@@ -1,4 +1,4 @@
-"""`headgate access`: lists which user may do what on which database. Reads a store file."""
+"""`headgate access`: lists which user may do what on which database, on a file or a server."""
 
 import argparse
 import csv
@@ -34,8 +34,21 @@ def main(arguments: Sequence[str]) -> int:
     add("--user", metavar="NAME", help="only this user")
     add("--database", metavar="NAME", help="only this database, and users with access to it")
     add("--format", choices=sorted(_FORMATS), default="table", help="default: table")
+    add("--server", metavar="URL", help="a running server: see headgate login")
     flags = parser.parse_args(double_dashes(arguments))
-    return guarded(lambda: _list(flags))
+    return guarded(lambda: _list(flags) if flags.server is None else _list_of_server(flags))
+
+
+def _list_of_server(flags: argparse.Namespace) -> int:
+    # Imported on demand: a store file needs no connection.
+    from headgate.access_on_server import databases_and_users
+
+    if flags.store or flags.config:
+        raise ValueError("--server: expected no --store and no --config beside it")
+    databases, users = databases_and_users(flags.server, flags.user, flags.database)
+    for text in _FORMATS[flags.format](databases, users):
+        sys.stdout.write(text)
+    return 0
 
 
 def _list(flags: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.password_input import read_password
+from headgate.saved_sessions import saved_session
 from headgate.server_url import connection_to
 from headgate.state_file import read_state, state_tables
 from headgate.store_file import guarded, local_address, opened_or_empty, print_line
@@ -90,6 +91,8 @@ def _apply_to_server(flags: argparse.Namespace, state: DeclaredState) -> Sequenc
     """Makes the users of a running Headgate match *state*. Returns the changes as statements."""
     password = read_password(flags.password_file) if flags.username else ""
     connection = connection_to(flags.url, flags.username, password)
+    if not flags.username:
+        connection = connection._replace(session=saved_session(connection.session_url))
     parameters = f"dry_run={str(flags.dry_run).lower()}&prune={str(flags.prune).lower()}"
     body = json.dumps(state_tables(state)).encode()
     try:

@@ -1,4 +1,4 @@
-"""`headgate key`: makes, lists, rotates, revokes and checks API keys on a store file."""
+"""`headgate key`: makes, lists, rotates, revokes and checks API keys, mostly on a store file."""
 
 import argparse
 import sys
@@ -27,7 +27,7 @@ _COLUMNS = ("id", "user", "name", "prefix", "role", "grants", "expiresAt", "last
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate key create`, `list`, `rotate`, `revoke` or `check`; returns the status."""
-    parser = CommandParser(prog="headgate key", description="API keys of users, on a store file.")
+    parser = CommandParser(prog="headgate key", description="API keys of users.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     create = commands.add_parser("create", help="make a key, and print it")
     create.add_argument("--user", metavar="NAME", required=True, help="the owner of the key")
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     revoke.add_argument("id", metavar="ID")
     check = commands.add_parser("check", help="say what a key is; reads it from standard input")
     check.add_argument("text", metavar="-", choices=["-"])
+    for command in (create, listing, rotate, revoke):
+        command.add_argument("--server", metavar="URL", help="a running server: see headgate login")
     for command in (create, listing, rotate, revoke, check):
         add_store_flags(command)
     flags = parser.parse_args(double_dashes(arguments))
@@ -55,6 +57,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(flags: argparse.Namespace) -> int:
+    if flags.command != "check" and flags.server is not None:
+        from headgate.key_on_server import run as run_on_server
+
+        return run_on_server(flags, _COLUMNS, _duration)
     text = ""
     if flags.command == "check":
         text = sys.stdin.readline().strip()

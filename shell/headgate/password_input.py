@@ -8,6 +8,20 @@ from headgate_server.config.first_users import read_password_file
 from headgate_shell.output.control_characters import escape_controls
 
 
+def read_known_password() -> str:
+    """Returns the password that the user has: from the terminal, or a line of standard input.
+
+    Raises ValueError if there is none.
+    """
+    if sys.stdin.isatty():
+        password = getpass.getpass("password: ")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise ValueError("no password was given")
+    return password
+
+
 def read_password(file: str | None) -> str:
     """Returns the password in the first line of *file*; `-` is standard input, None the terminal.
 

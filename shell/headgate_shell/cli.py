@@ -6,11 +6,11 @@ Scripts start it often, so prompt_toolkit is imported only for the interactive s
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headgate_shell.backends.base import ConnectionFailed, ConnectionSettings
+from headgate_shell.backends.base import ConnectionFailed, ConnectionSettings, SavedLogin
 from headgate_shell.commands.settings import set_precision
 from headgate_shell.go_flags import FlagError, Value, parse_flags
 from headgate_shell.script import run_lines, run_query
@@ -85,18 +85,24 @@ usage: headgate shell [flags]
   -version             print the version and exit
   -help                print this text and exit
 
+Without a login, the session of `headgate login` is used, if there is one for this server.
 Without -execute, statements are read from standard input. If that is a terminal, the shell is
 interactive.
 """
 
 
-def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
+def main(
+    arguments: Sequence[str],
+    open_engine: "OpenEngine",
+    saved_session: Callable[[str], SavedLogin | None] = lambda url: None,
+) -> int:
     """Runs the shell and returns the exit status.
 
     The status is 0 on success, 1 if a statement or the connection failed, and 2 for invalid flags.
 
     *open_engine* is called only for the flag `-store`. It returns an engine that executes
-    statements on the store file, with the password rules of a configuration file.
+    statements on the store file, with the password rules of a configuration file. *saved_session*
+    returns the session of `headgate login` at a URL, or raises ValueError.
     """
     # Names may have any Unicode characters, also where the locale is not UTF-8.
     for stream in (sys.stdout, sys.stderr):
@@ -127,6 +133,14 @@ def main(arguments: Sequence[str], open_engine: "OpenEngine") -> int:
     session = _build_session(flags, given)
     if given.get("password") == "" and not _prompt_password(session):
         return 1
+    connection = session.connection
+    if not (flags["store"] or connection.username or connection.token or connection.socket):
+        try:
+            saved = saved_session(connection.session_url)
+        except ValueError as error:
+            print(f"headgate: {error}", file=sys.stderr)
+            return 1
+        session.connection = connection._replace(session=saved)
     if flags["store"]:
         from headgate_shell.backends.store import run_on_store
 

@@ -65,6 +65,7 @@ class FakeOpenID(ProviderServer):
     user_info_path: ClassVar[str] = "/userinfo"
     keys_path: ClassVar[str] = "/keys"
     end_session_path: ClassVar[str] = "/end_session"
+    device_path: ClassVar[str] = "/device"
     discovery_path: ClassVar[str] = "/.well-known/openid-configuration"
 
     def __init__(
@@ -208,6 +209,8 @@ class FakeOpenID(ProviderServer):
                     return self._authorize(asked)
                 case self.token_path if asked.method == "POST":
                     return as_json(self._tokens(asked))
+                case self.device_path if asked.method == "POST":
+                    return self._device(asked)
                 case self.user_info_path:
                     return self._user_info(asked)
                 case self.end_session_path:
@@ -233,6 +236,22 @@ class FakeOpenID(ProviderServer):
             answer["error"] = "unsupported_response_type" if known else "access_denied"
         return redirect(with_query(query["redirect_uri"], answer))
 
+    def approve_devices(self, login: str = "") -> None:
+        """Approves each device that waits, as *login*."""
+        self.grants.approve_devices(login or self.login, "openid email profile")
+
+    def _device(self, asked: Asked) -> Said:
+        self.client.check(asked)
+        answer = {
+            "device_code": self.grants.device_code(),
+            "user_code": "WDJB-MJHT",
+            "verification_uri": f"{self.url}/activate",
+            "verification_uri_complete": f"{self.url}/activate?user_code=WDJB-MJHT",
+            "expires_in": 600,
+            "interval": 1,
+        }
+        return as_json(answer)
+
     def _tokens(self, asked: Asked) -> dict[str, Any]:
         self.client.check(asked)
         form = asked.form
@@ -241,6 +260,8 @@ class FakeOpenID(ProviderServer):
                 grant = self.grants.redeemed(form)
             case "refresh_token":
                 grant = self.grants.rotated(form.get("refresh_token", ""))
+            case "urn:ietf:params:oauth:grant-type:device_code":
+                grant = self.grants.of_device(form.get("device_code", ""))
             case _:
                 raise OAuthError("unsupported_grant_type")
         self._account(grant)
@@ -289,6 +310,7 @@ class FakeOpenID(ProviderServer):
             "userinfo_endpoint": self.url + self.user_info_path,
             "jwks_uri": self.url + self.keys_path,
             "end_session_endpoint": self.url + self.end_session_path,
+            "device_authorization_endpoint": self.url + self.device_path,
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "grant_types_supported": ["authorization_code", "refresh_token"],

@@ -76,6 +76,7 @@ class Grants:
         self._access: dict[str, Grant] = {}
         self._refresh: dict[str, Grant] = {}
         self._spent: dict[str, Grant] = {}
+        self._devices: dict[str, Grant | None] = {}  # by device code; None: not yet approved
 
     def code(self, login: str, asked: Mapping[str, str], session: str) -> str:
         """Returns a new code for *login*."""
@@ -115,6 +116,33 @@ class Grants:
                 raise OAuthError("invalid_grant")
             self._spent[token] = grant
             return grant
+
+    def device_code(self) -> str:
+        """Returns a new device code (RFC 8628)."""
+        code = secrets.token_urlsafe(24)
+        with self._lock:
+            self._devices[code] = None
+        return code
+
+    def approve_devices(self, login: str, scope: str) -> None:
+        """Approves as *login* each device that waits."""
+        with self._lock:
+            for code, grant in self._devices.items():
+                self._devices[code] = grant or Grant(login, {"scope": scope}, secrets.token_hex(8))
+
+    def of_device(self, code: str) -> Grant:
+        """Returns the grant of the device code *code*, which is used up.
+
+        Raises: OAuthError `authorization_pending` until a user approves the device.
+        """
+        with self._lock:
+            if code not in self._devices:
+                raise OAuthError("invalid_grant")
+            if self._devices[code] is None:
+                raise OAuthError("authorization_pending")
+            grant = self._devices.pop(code)
+        assert grant is not None
+        return grant
 
     def access_token(self, grant: Grant, prefix: str = "") -> str:
         token = prefix + secrets.token_urlsafe(24)

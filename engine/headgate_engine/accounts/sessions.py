@@ -114,7 +114,7 @@ class Sessions:
             address=address,
             agent=clean_agent(agent),
             provider=origin.provider,
-            auth_at=now,
+            auth_at=origin.auth_at or now,
             sid=origin.sid,
             access_expires_at=origin.access_expires_at,
         )

@@ -51,12 +51,16 @@ class SessionTokens:
 
 @dataclass(frozen=True, slots=True)
 class ProviderSession:
-    """What a provider says of a session at the sign-in. See `Session`."""
+    """What a provider says of a session at the sign-in. See `Session`.
+
+    *auth_at* 0 stands for now.
+    """
 
     provider: str = ""
     sid: str = ""
     access_expires_at: int = 0
     tokens: SessionTokens | None = None
+    auth_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

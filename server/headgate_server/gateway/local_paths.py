@@ -75,6 +75,8 @@ _ACCOUNT_ENDPOINTS = {
         "/api/users/{id}/sessions/{id}": "DELETE",
         "/api/session": "GET POST DELETE",
         "/api/session/rotate": "POST",
+        "/api/session/device": "POST",
+        "/api/session/code": "POST",
         "/api/sessions": "GET",
         "/api/sessions/revoke": "POST",
         "/api/audit": "GET",

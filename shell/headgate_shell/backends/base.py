@@ -19,8 +19,28 @@ class ConnectionFailed(Exception):
         self.cause = f"{step}: {reason}" if step else reason
 
 
+class SavedLogin(Protocol):
+    """The session of `headgate login` at the server *url*, of the user *user*."""
+
+    url: str
+    user: str
+
+    def cookie(self) -> str:
+        """Returns the header field `Cookie`; "" if the session is gone.
+
+        Raises ValueError if it cannot be read.
+        """
+        ...
+
+    def replace(self, field: str) -> None:
+        """Stores the session in *field*, a value of `Set-Cookie`."""
+        ...
+
+
 class ConnectionSettings(NamedTuple):
     """Address of a server, and the login that each request carries.
+
+    *session* is used at its own server only, and without another login.
 
     Immutable, like a frozen dataclass. `dataclasses` would import `inspect`, which takes a tenth of
     a script's start.
@@ -35,6 +55,7 @@ class ConnectionSettings(NamedTuple):
     ssl: bool = False
     unsafe_ssl: bool = False
     path_prefix: str = ""
+    session: SavedLogin | None = None
 
     def __repr__(self) -> str:
         return f"ConnectionSettings({self.display_name!r}, username={self.username!r})"
@@ -55,6 +76,24 @@ class ConnectionSettings(NamedTuple):
     def url(self) -> str:
         """`http://host:port` or `https://host:port`, without the path prefix."""
         return f"{'https' if self.ssl else 'http'}://{self.address}"
+
+    @property
+    def session_url(self) -> str:
+        """The URL that a saved session is for: always with the port; "" for a Unix socket."""
+        if self.socket:
+            return ""
+        prefix = self.path_prefix.strip("/")
+        scheme = "https" if self.ssl else "http"
+        url = f"{scheme}://{self.address_with_port.lower()}"
+        return f"{url}/{prefix}" if prefix else url
+
+    @property
+    def current_session(self) -> SavedLogin | None:
+        """The session, if it is that of this server and there is no other login; else None."""
+        session = self.session
+        if session is None or self.token or self.username:
+            return None
+        return session if session.url == self.session_url else None
 
     @property
     def display_name(self) -> str:

@@ -189,7 +189,7 @@ def _send(
         if proxy and not settings.ssl:
             target, headers = f"{settings.url}{target}", headers | proxy.headers()
         with dial(settings, proxy) as connection:
-            return send_request(connection, method, target, headers, body)
+            response = send_request(connection, method, target, headers, body)
     except OSError as error:
         raise _connection_failed(settings, error, proxy) from None
     except ProtocolError as error:
@@ -198,6 +198,10 @@ def _send(
         raise ConnectionFailed(settings.display_name, "no such host") from None
     except ValueError as error:
         raise ConnectionFailed(settings.display_name, str(error)) from None
+    session = settings.current_session
+    if session is not None and "set-cookie" in response.headers:
+        session.replace(response.headers["set-cookie"])
+    return response
 
 
 def _prefix(settings: ConnectionSettings) -> str:
@@ -214,6 +218,8 @@ def _headers(settings: ConnectionSettings, content_type: str) -> dict[str, str]:
     elif settings.username:
         credentials = f"{settings.username}:{settings.password}".encode("utf-8", "surrogateescape")
         headers["Authorization"] = "Basic " + base64.b64encode(credentials).decode("ascii")
+    elif (session := settings.current_session) is not None and (cookie := session.cookie()):
+        headers["Cookie"] = cookie
     return headers
 
 

@@ -91,6 +91,8 @@ def toolbar(session: Session, names: CompletionNames, seconds: float | None) -> 
     """
     connection = session.connection
     user = connection.username or ("a token" if connection.token else "not logged in")
+    if (login := connection.current_session) is not None:
+        user = login.user
     if session.store_path:
         user = "administrator"
     elif connection.username in names.administrators:

@@ -3,7 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headgate_server.api.accounts import audit, identities, keys, own_account, sessions, users
+from headgate_server.api.accounts import (
+    audit,
+    identities,
+    keys,
+    own_account,
+    sessions,
+    terminal_sign_in,
+    users,
+)
 from headgate_server.api.accounts.routes import ACCOUNT_ROUTES
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -47,6 +55,8 @@ _BODIES: Mapping[Callable[..., Any], dict[str, Any]] = {
     sessions.sign_in: {"user": _TEXT, "password": _TEXT},
     sessions.login: {"user": _TEXT, "username": _TEXT, "password": _TEXT},
     sessions.end_sessions: {"users": _NAMES},
+    terminal_sign_in.sign_in_by_device: {"provider": _TEXT, "handle": _TEXT},
+    terminal_sign_in.sign_in_by_code: {"code": _TEXT, "verifier": _TEXT},
 }
 _REQUIRED: Mapping[Callable[..., Any], list[str]] = {
     **dict.fromkeys((keys.create_key, keys.create_own_key, users.create_user), ["name"]),
@@ -56,6 +66,7 @@ _REQUIRED: Mapping[Callable[..., Any], list[str]] = {
     users.set_grants: ["grants"],
     sessions.sign_in: ["user", "password"],
     sessions.end_sessions: ["users"],
+    terminal_sign_in.sign_in_by_code: ["code", "verifier"],
 }
 # The schema of the response, by function; others return 204 without content.
 _RESPONSES: Mapping[Callable[..., Any], tuple[int, dict[str, Any]]] = {
@@ -88,7 +99,10 @@ _RESPONSES: Mapping[Callable[..., Any], tuple[int, dict[str, Any]]] = {
         (200, {"type": "object", "properties": {"revoked": _NUMBER}, "required": ["revoked"]}),
     ),
     **dict.fromkeys(
-        (sessions.sign_in, sessions.show_session, sessions.list_sessions),
+        (
+            *(sessions.sign_in, sessions.show_session, sessions.list_sessions),
+            *(terminal_sign_in.sign_in_by_device, terminal_sign_in.sign_in_by_code),
+        ),
         (200, {"type": "object"}),
     ),
     identities.link_identity: (201, {"$ref": "#/components/schemas/Identity"}),
@@ -99,6 +113,19 @@ _RESPONSES: Mapping[Callable[..., Any], tuple[int, dict[str, Any]]] = {
     identities.list_providers: (200, {"type": "array", "items": {"type": "object"}}),
     audit.list_audit: (200, {"type": "array", "items": {"type": "object"}}),
     sessions.rotate_session: (200, {"type": "object", "properties": {"rotated": _FLAG}}),
+}
+# The functions that need no login.
+_OPEN = (
+    identities.list_providers,
+    *(terminal_sign_in.sign_in_by_device, terminal_sign_in.sign_in_by_code),
+)
+# Further responses, by function: the status and its meaning.
+_MORE_RESPONSES: Mapping[Callable[..., Any], dict[str, str]] = {
+    terminal_sign_in.sign_in_by_device: {
+        "202": "The person has not approved the device yet",
+        "501": "The provider has no device authorization",
+        "502": "The provider did not answer as expected",
+    },
 }
 _REFUSALS = {
     "400": "An invalid body, parameter or state",
@@ -126,7 +153,7 @@ def _operation(path: str, method: str, function: Callable[..., Any]) -> dict[str
     described: dict[str, Any] = {
         "operationId": f"{method.lower()}{place}",
         "summary": (function.__doc__ or "").partition("\n")[0].rstrip("."),
-        "security": [{"basic": []}, {"bearer": []}, {"session": []}],
+        "security": [] if function in _OPEN else [{"basic": []}, {"bearer": []}, {"session": []}],
         "responses": {
             str(status): success,
             **{
@@ -138,6 +165,8 @@ def _operation(path: str, method: str, function: Callable[..., Any]) -> dict[str
             },
         },
     }
+    for more, why in _MORE_RESPONSES.get(function, {}).items():
+        described["responses"][more] = {"description": why}
     if function in _BODIES:
         body = {
             "type": "object",

@@ -9,6 +9,7 @@ from headgate_server.api.accounts import (
     own_account,
     sessions,
     sign_up,
+    terminal_sign_in,
     users,
 )
 from headgate_server.api.own_password import change_own_password
@@ -71,6 +72,8 @@ ACCOUNT_ROUTES: dict[str, dict[str, _Handler]] = {
         "DELETE": sessions.sign_out,
     },
     "/api/session/rotate": {"POST": sessions.rotate_session},
+    "/api/session/device": {"POST": terminal_sign_in.sign_in_by_device},
+    "/api/session/code": {"POST": terminal_sign_in.sign_in_by_code},
     "/api/sessions": {"GET": sessions.list_sessions},
     "/api/sessions/revoke": {"POST": sessions.end_sessions},
     "/api/audit": {"GET": audit.list_audit},

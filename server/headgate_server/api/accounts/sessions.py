@@ -54,7 +54,7 @@ async def sign_in(
         principal, origin = await login_by_password(request, context, name, password)
     else:
         origin = None
-        _check_origin(request, context)
+        check_origin(request, context)
         request.accepts_cookie = False  # a session is no login for another
         principal = await context.require_user(request)
         request.accepts_cookie = True
@@ -94,7 +94,7 @@ async def login_by_password(
 
     Raises what a login raises.
     """
-    _check_origin(request, context)
+    check_origin(request, context)
     if not name or not password:
         raise BadRequest("expected a user and a password")
     login = RequestCredentials({"u": name, "p": password}, lambda header: [], is_sign_in=True)
@@ -105,7 +105,7 @@ async def login_by_password(
     return context.not_anonymous(principal), login.origin
 
 
-def _check_origin(request: Request, context: AppContext) -> None:
+def check_origin(request: Request, context: AppContext) -> None:
     """Raises CrossSiteRequest for a page of another site, and BadRequest if it is no secure one.
 
     A browser would not send back a cookie for HTTPS alone that came over HTTP.

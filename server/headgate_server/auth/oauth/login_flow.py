@@ -19,7 +19,8 @@ class LoginFlow:
 
     *state* ties the callback to the browser, *nonce* the ID token to the sign-in, *verifier* the
     code to both (PKCE, RFC 7636). *redirect* is the path that follows. A flow of the purpose `link`
-    or `again` is for the session *session_id*.
+    or `again` is for the session *session_id*. *terminal* is the query of the terminal that the
+    sign-in is for, or "" (see `Terminal`).
     """
 
     provider: str
@@ -29,6 +30,7 @@ class LoginFlow:
     redirect: str
     purpose: Purpose = "login"
     session_id: str = ""
+    terminal: str = ""
 
     @property
     def cookie_name(self) -> str:
@@ -63,4 +65,7 @@ def new_flow(
 def opened_flow(sealed: str, sealer: Sealer) -> LoginFlow | None:
     """Returns the flow in the cookie's value *sealed*; None if it is not ours, or too old."""
     opened = sealer.open(sealed.encode("latin-1", "replace"), FLOW_SECONDS)
-    return LoginFlow(**json.loads(opened)) if opened is not None else None
+    try:
+        return LoginFlow(**json.loads(opened)) if opened is not None else None
+    except (TypeError, ValueError):  # sealed for another use
+        return None

@@ -15,6 +15,7 @@ from headgate_server.auth.oauth.id_tokens import IdTokenVerifier
 from headgate_server.auth.oauth.login_flow import LoginFlow
 from headgate_server.config.oauth import OAuthSettings
 
+DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _DISCOVERY_SECONDS = 3600.0
 _WELL_KNOWN = "/.well-known/openid-configuration"
 _MAX_TOKEN_CHARS = 16_384
@@ -160,6 +161,10 @@ class OAuthProvider:
     async def refresh(self, refresh_token: str) -> Tokens:
         """Returns new tokens for *refresh_token*. Raises AccessRefused, ProviderUnavailable."""
         return await self._tokens("refresh_token", {"refresh_token": refresh_token})
+
+    async def exchange_device(self, device_code: str) -> Tokens:
+        """Returns the tokens for *device_code* (RFC 8628). Raises as `request_token` does."""
+        return await self._tokens(DEVICE_CODE_GRANT, {"device_code": device_code})
 
     async def _tokens(self, grant_type: str, form: Mapping[str, str]) -> Tokens:
         from authlib.oauth2.rfc6749.parameters import prepare_token_request

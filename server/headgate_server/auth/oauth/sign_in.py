@@ -111,6 +111,14 @@ class ProviderSignIn:
         tokens = await self.provider.exchange(codes[0], flow.verifier)
         return await self._reader.read(tokens, nonce=flow.nonce), tokens
 
+    async def account_of_device(self, device_code: str) -> tuple[ProviderAccount, Tokens]:
+        """Returns the account that approved the device, and its tokens (RFC 8628).
+
+        Raises SignInRefused: TokenEndpointError while the person has not approved it.
+        """
+        tokens = await self.provider.exchange_device(device_code)
+        return await self._reader.read(tokens), tokens
+
     async def sign_in(self, account: ProviderAccount, tokens: Tokens, address: str) -> SignedIn:
         """Returns the user that *account* is, whom the sign-in may create or change.
 

@@ -1,7 +1,9 @@
 """The way to a provider and back: /login/NAME, its callback, and links to more identities."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as StarletteRequest
@@ -23,6 +25,8 @@ from headgate_server.auth.oauth.provider import Tokens
 from headgate_server.auth.oauth.registry import ProviderRegistry
 from headgate_server.auth.oauth.sign_in import ProviderSignIn
 from headgate_server.auth.recent_login import is_recent_login
+from headgate_server.auth.terminal_code import Terminal, terminal_of
+from headgate_server.console.pages import terminal_sign_in
 from headgate_server.console.rendering import render
 from headgate_server.console.visit import error_response, local_path
 from headgate_server.http.request import Request
@@ -63,6 +67,8 @@ async def start(page: StarletteRequest) -> Response:
             flow, url = await registry.begin(sign_in, redirect, "again", session_id)
         else:
             flow, url = await registry.begin(sign_in, redirect)
+            if (terminal := terminal_of(page.query_params)) is not None:
+                flow = replace(flow, terminal=terminal.query)
         sealed = await context.run_in_thread(partial(flow.sealed, registry.sealer))
     except SignInRefused as error:
         context.metrics.sign_in.oauth(name, "start", "refused")
@@ -80,6 +86,7 @@ async def callback(page: StarletteRequest) -> Response:
     request, context, registry, sign_in = _parts(page)
     name, states = sign_in.settings.name, page.query_params.getlist("state")
     parameters = {key: page.query_params.getlist(key) for key in page.query_params}
+    question: Response | None = None
     try:
         if len(states) != 1:
             raise NotBegunHere("callback: not one state")
@@ -88,6 +95,8 @@ async def callback(page: StarletteRequest) -> Response:
         account, tokens = await sign_in.account_of_callback(parameters, flow)
         if flow.purpose == "link":
             await _link(request, context, sign_in, account, flow)
+        elif (terminal := terminal_of(dict(parse_qsl(flow.terminal)))) is not None:
+            question = await _ask(page, sign_in, account, tokens, terminal)
         else:
             await _begin(request, context, sign_in, account, tokens, flow)
     except SignInRefused as error:
@@ -98,7 +107,7 @@ async def callback(page: StarletteRequest) -> Response:
         response = _refused(page, error)
     else:
         context.metrics.sign_in.oauth(name, "callback", "accepted")
-        response = _moved_on(context, flow.redirect)
+        response = question or _moved_on(context, flow.redirect)
     for state in states[:1]:
         if cookie_name(state) in page.cookies:
             _set_cookie(response, request, context, cookie_name(state), "", 0)
@@ -126,6 +135,21 @@ async def _begin(
     except AuthenticationFailed:
         raise AccessRefused("the user was dropped or disabled meanwhile") from None
     request.log.set_principal(signed_in.principal)
+
+
+async def _ask(
+    page: StarletteRequest,
+    sign_in: ProviderSignIn,
+    account: ProviderAccount,
+    tokens: Tokens,
+    terminal: Terminal,
+) -> Response:
+    """Asks whether to sign *terminal* in as the user that *account* is. Raises SignInRefused."""
+    request, context, _, _ = _parts(page)
+    signed_in = await sign_in.sign_in(account, tokens, request.audit_address)
+    origin = replace(signed_in.origin, auth_at=context.engine.sessions.now())
+    request.log.set_principal(signed_in.principal)
+    return await terminal_sign_in.ask(page, terminal, signed_in.principal, origin)
 
 
 async def _link(

@@ -11,6 +11,8 @@ from headgate_engine import AuthenticationFailed
 from headgate_server.api.accounts.sessions import begin_session, end_session, login_by_password
 from headgate_server.api.error_statuses import error_status_for
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
+from headgate_server.auth.terminal_code import terminal_of
+from headgate_server.console.pages import terminal_sign_in
 from headgate_server.console.pages.sign_out import address_after, leading_to
 from headgate_server.console.rendering import render
 from headgate_server.console.visit import Visit, local_path
@@ -34,9 +36,13 @@ async def show(page: StarletteRequest) -> Response:
     notice = _NOTICES.get(page.query_params.get("notice", ""), "")
     if "signed_out" in page.query_params:
         notice = _NOTICES["out"]
+    terminal = terminal_sign_in.terminal_in(page)
+    if terminal is not None and (question := await terminal_sign_in.offer(page, terminal)):
+        return question
     if provider := _auto_login(page, notice):
         redirect = local_path(page.query_params.get("redirect", ""))
-        return RedirectResponse(f"/login/{provider}?redirect={quote(redirect, safe='')}", 302)
+        more = f"&{terminal.query}" if terminal is not None else ""
+        return RedirectResponse(f"/login/{provider}?redirect={quote(redirect, safe='')}{more}", 302)
     if "again" in page.query_params:
         notice = "Sign in again: this change needs a login of the last 15 minutes."
     if page.query_params.get("redirect") and not notice:
@@ -61,10 +67,15 @@ async def sign_in(page: StarletteRequest) -> Response:
     """Answers POST: begins a session and redirects to the page that asked for it."""
     request, context = page.scope["headgate"]
     form = (await read_form(request, {}, _MAX_FORM_BYTES, context.run_in_thread)).fields
+    if "grant" in form:
+        return await terminal_sign_in.confirm(page, form["grant"])
     if not context.settings.offers_login_form():
         return await _form(page, 403, error="Sign in by one of the providers.", form=form)
     name, password = form.get("username", ""), form.get("password", "")
+    terminal = terminal_of(form) if context.providers is not None else None
     try:
+        if terminal is not None:
+            return await terminal_sign_in.sign_in(page, terminal, name, password)
         principal, origin = await login_by_password(request, context, name, password)
         await begin_session(request, context, principal, origin)
     except (AuthenticationFailed, Unauthenticated) as error:
@@ -100,6 +111,7 @@ async def _form(
         "offers_sign_up": context.settings.signup_enabled,
         "offers_form": context.settings.offers_login_form(),
         "providers": [it for it in context.settings.oauth if it.enabled],
+        "terminal": terminal_of(form) or terminal_sign_in.terminal_in(page),
         "redirect": local_path(form.get("redirect") or page.query_params.get("redirect", "")),
         "is_encrypted": request.is_forwarded_https or context.cookies.is_secure(request),
         "is_local": request.address in ("127.0.0.1", "::1", "unix"),

@@ -1,0 +1,82 @@
+"""`headgate key --server URL`: makes, lists, rotates and revokes API keys of a running server."""
+
+import argparse
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from headgate.account_flags import print_list
+from headgate.server_requests import ServerRequests
+from headgate.store_file import print_line
+
+Duration = Callable[[str, str], int]
+
+
+def run(flags: argparse.Namespace, columns: tuple[str, ...], duration: Duration) -> int:
+    """Runs the command in *flags*; returns the exit status. Raises ValueError.
+
+    *columns* are those of a printed list. *duration* returns the seconds in a flag's value.
+    """
+    if flags.store or flags.config:
+        raise ValueError("--server: expected no --store and no --config beside it")
+    server = ServerRequests(flags.server)
+    match flags.command:
+        case "create":
+            print(server.send("POST", "/api/keys", _content(flags, duration))["key"])
+        case "list":
+            _list(server, flags, columns, duration)
+        case "rotate":
+            content = {"graceSeconds": duration("--grace", flags.grace)}
+            print(server.send("POST", f"/api/keys/{_id(flags)}/rotate", content)["key"])
+        case _:
+            key = server.send("GET", f"/api/keys/{_id(flags)}")
+            server.send("DELETE", f"/api/keys/{_id(flags)}")
+            print_line(f"key {key['id']} {key['name']} of {key['user']} revoked")
+    return 0
+
+
+def _id(flags: argparse.Namespace) -> str:
+    if not (flags.id.isascii() and flags.id.isdigit()):
+        raise ValueError(f"{flags.id}: expected the id of a key, a number")
+    return str(flags.id)
+
+
+def _content(flags: argparse.Namespace, duration: Duration) -> dict[str, Any]:
+    content: dict[str, Any] = {"user": flags.user, "name": flags.name}
+    grants = {}
+    for text in flags.grant:
+        database, equals, privilege = text.rpartition("=")
+        if not equals:
+            raise ValueError(f"--grant {text}: expected DB=READ, DB=WRITE or DB=ALL")
+        grants[database] = privilege.upper()
+    if grants and flags.role is not None:
+        raise ValueError("--role: expected no --grant beside it")
+    if grants:
+        content["grants"] = grants
+    if flags.role is not None:
+        content["role"] = flags.role
+    if flags.ttl is not None:
+        content["ttlSeconds"] = duration("--ttl", flags.ttl)
+    return content
+
+
+def _list(
+    server: ServerRequests, flags: argparse.Namespace, columns: tuple[str, ...], duration: Duration
+) -> None:
+    parameters = {"user": flags.user} if flags.user is not None else {}
+    now, unused = time.time(), duration("--unused", flags.unused) if flags.unused else 0
+    keys = [
+        key
+        for page in server.pages("/api/keys", parameters)
+        for key in page
+        if (not flags.expired or 0 < _time(key, "expiresAt") <= now)
+        and (not unused or now - max(_time(key, "createdAt"), _time(key, "lastSeenAt")) >= unused)
+    ]
+    print_list(keys, columns, as_json=flags.json)
+
+
+def _time(key: dict[str, Any], name: str) -> float:
+    """Returns the member *name* of *key* in Unix seconds; 0 for none."""
+    text = key.get(name)
+    return datetime.fromisoformat(text).timestamp() if isinstance(text, str) and text else 0
