@@ -269,7 +269,10 @@ DESCRIPTION: dict[str, Any] = {
                     "name": {"type": "string", "description": "empty if authentication is off"},
                     "admin": {"type": "boolean"},
                     "method": {
-                        "enum": ["password", "key", "session", "shared-secret", "jwt", "none"]
+                        "enum": [
+                            *("password", "key", "session", "shared-secret", "jwt", "none"),
+                            *("ldap", "proxy", "anonymous"),
+                        ]
                     },
                     "grants": {
                         "type": "object",

@@ -105,10 +105,10 @@ _RESPONSES: Mapping[Callable[..., Any], tuple[int, dict[str, Any]]] = {
         ),
         (200, {"type": "object"}),
     ),
-    identities.link_identity: (201, {"$ref": "#/components/schemas/Identity"}),
+    identities.link_identity: (201, {"$ref": "#/components/schemas/LinkedIdentity"}),
     **dict.fromkeys(
         (identities.list_own_identities, identities.list_identities_of_user),
-        (200, {"type": "array", "items": {"$ref": "#/components/schemas/Identity"}}),
+        (200, {"type": "array", "items": {"$ref": "#/components/schemas/LinkedIdentity"}}),
     ),
     identities.list_providers: (200, {"type": "array", "items": {"type": "object"}}),
     audit.list_audit: (200, {"type": "array", "items": {"type": "object"}}),
@@ -222,7 +222,7 @@ ACCOUNT_SCHEMAS: dict[str, Any] = {
         role=_TEXT,
         admin=_FLAG,
         grants=_GRANTS,
-        identities={"type": "array", "items": {"$ref": "#/components/schemas/Identity"}},
+        identities={"type": "array", "items": {"$ref": "#/components/schemas/LinkedIdentity"}},
     ),
     "Key": _object(
         id=_TEXT,
@@ -242,7 +242,9 @@ ACCOUNT_SCHEMAS: dict[str, Any] = {
         previousLastSeenAt=_TIME,
         key=_TEXT,
     ),
-    "Identity": _object(id=_TEXT, issuer=_TEXT, subject=_TEXT, providers=_NAMES, linkedAt=_TIME),
+    "LinkedIdentity": _object(
+        id=_TEXT, issuer=_TEXT, subject=_TEXT, providers=_NAMES, linkedAt=_TIME
+    ),
     "Session": _object(
         id=_TEXT,
         user=_TEXT,
