@@ -17,8 +17,10 @@ _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
-# A page that answers 403 or 404 is itself such a message.
-_EXPECTED = re.compile("Failed to load resource: the server responded with a status of 40[0-9]")
+# A page that answers 403 or 503 is itself such a message.
+_EXPECTED = re.compile(
+    "Failed to load resource: the server responded with a status of (40[0-9]|50[23])"
+)
 STATEMENTS = (
     *(f"CREATE DATABASE {name}" for name in ("billing", "sensors", "shop", "telegraf", "web")),
     *(

@@ -112,9 +112,9 @@ def test_a_person_signs_in_and_comes_back_to_the_page(running: LocalServer) -> N
     assert (answer.status, answer.headers["Location"]) == (303, "/console/users?name=t")
     assert visitor.get("/console/users").status == 200
     out = visitor.post("/console/sign-out")
-    assert (out.status, out.headers["Location"]) == (303, "/login?notice=out")
+    assert (out.status, out.headers["Location"]) == (303, "/login?signed_out=1")
     assert not visitor.cookies and visitor.get("/console/users").status == 303
-    assert "You have signed out." in page_text(visitor.get("/login?notice=out"))
+    assert "You have signed out." in page_text(visitor.get("/login?signed_out=1"))
 
 
 @pytest.mark.parametrize(
