@@ -125,7 +125,25 @@ async def _begin(
         await begin_session(request, context, signed_in.principal, signed_in.origin)
     except AuthenticationFailed:
         raise AccessRefused("the user was dropped or disabled meanwhile") from None
+    if flow.purpose == "again":
+        await _end_replaced(request, context, flow)
     request.log.set_principal(signed_in.principal)
+
+
+async def _end_replaced(request: Request, context: AppContext, flow: LoginFlow) -> None:
+    """Ends the session that began *flow*, unless the new session has replaced it already.
+
+    A browser does not send its strict cookie with the callback, so it was not replaced.
+    """
+    sessions = context.engine.sessions
+
+    def end() -> None:
+        old = sessions.by_id(flow.session_id)
+        user = context.store.user_by_id(old.user_id) if old is not None else None
+        if user is not None:
+            sessions.end(Principal(user, "session", session=old), request.audit_address)
+
+    await context.run_in_thread(end)
 
 
 async def _link(
