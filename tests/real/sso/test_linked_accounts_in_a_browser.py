@@ -111,7 +111,8 @@ def test_a_linked_account_belongs_to_one_user(start: Start, opened: Open) -> Non
     page.goto(f"{base_of(server)}/console/account")
     page.get_by_role("link", name="Link Company SSO").click()
     expect(page.get_by_role("main")).to_contain_text("This identity belongs to another user.")
-    page.goto(f"{base_of(server)}/console/account")
+    page.get_by_role("link", name="To your account").click()
+    page.wait_for_url(f"{base_of(server)}/console/account")
     assert signed_in_as(page) == "bob"
     names = {it["name"]: it["id"] for it in send(server, "GET", "/api/users").json}
     assert send(server, "GET", f"/api/users/{names['bob']}/identities").json == []

@@ -29,6 +29,7 @@ from headgate_server.http.request import Request
 from headgate_server.telemetry.log_message import log_message
 
 _ACCOUNT_PAGE = "/console/account"
+_SIGN_IN_PAGE = "/login?disableAutoLogin"
 _NO_USERS = "create admin user first or disable authentication"
 
 
@@ -80,11 +81,12 @@ async def callback(page: StarletteRequest) -> Response:
     request, context, registry, sign_in = _parts(page)
     name, states = sign_in.settings.name, page.query_params.getlist("state")
     parameters = {key: page.query_params.getlist(key) for key in page.query_params}
+    flow: LoginFlow | None = None
     try:
         if len(states) != 1:
             raise NotBegunHere("callback: not one state")
         find = partial(registry.flow_of_callback, name, states[0], page.cookies.items())
-        flow: LoginFlow = await context.run_in_thread(find)
+        flow = await context.run_in_thread(find)
         account, tokens = await sign_in.account_of_callback(parameters, flow)
         if flow.purpose == "link":
             await _link(request, context, sign_in, account, flow)
@@ -95,7 +97,8 @@ async def callback(page: StarletteRequest) -> Response:
         context.audit_writer.record_denied(
             "", request.audit_address, f"-- login (oauth {name})", error.reason or str(error)
         )
-        response = _refused(page, error)
+        is_link = flow is not None and flow.purpose == "link"
+        response = _refused(page, error, _ACCOUNT_PAGE if is_link else _SIGN_IN_PAGE)
     else:
         context.metrics.sign_in.oauth(name, "callback", "accepted")
         response = _moved_on(context, flow.redirect)
@@ -200,14 +203,16 @@ def _parts(
     return request, context, registry, sign_in
 
 
-def _refused(page: StarletteRequest, error: SignInRefused) -> Response:
-    """Returns the page with the sentence of *error*. It never leads on by itself."""
+def _refused(page: StarletteRequest, error: SignInRefused, back: str = _SIGN_IN_PAGE) -> Response:
+    """Returns the page with the sentence of *error* and a link to the page *back*.
+
+    It never leads on by itself.
+    """
     request, _ = page.scope["headgate"]
     request.log.error = log_message(error)
     sentence = str(error)
-    return error_response(
-        page, error.status, f"{sentence[:1].upper()}{sentence[1:]}.", back="/login?disableAutoLogin"
-    )
+    shown = f"{sentence[:1].upper()}{sentence[1:]}."
+    return error_response(page, error.status, shown, back=back)
 
 
 def _moved_on(context: AppContext, path: str) -> Response:
