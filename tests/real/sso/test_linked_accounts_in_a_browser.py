@@ -93,7 +93,7 @@ def test_a_change_of_the_address_needs_a_sign_in_by_the_same_account(
             page.get_by_role("button", name="Save profile").click()
             expect(page.get_by_role("status")).to_have_text("Profile saved.")
     expect(page.get_by_role("main")).to_contain_text("This account is of another user.")
-    assert send(server, "GET", "/api/sessions?user=carla").json["sessions"] == []
+    assert send(server, "GET", "/api/users?name=carla").json == [], "no new user"
     # At the provider, the sign-in by carla has ended the session of ann, and so it has here.
     page.goto(f"{base}/console/account")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

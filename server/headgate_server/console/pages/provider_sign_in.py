@@ -117,13 +117,9 @@ async def _begin(
     flow: LoginFlow,
 ) -> None:
     """Begins a session of the user that *account* is. Raises SignInRefused."""
-    signed_in = await sign_in.sign_in(account, tokens, request.audit_address)
     if flow.purpose == "again":
-        session = await context.run_in_thread(
-            partial(context.engine.sessions.by_id, flow.session_id)
-        )
-        if session is None or session.user_id != signed_in.user.id:
-            raise AccessRefused("sign-in again: another user", "this account is of another user")
+        await _check_same_user(context, sign_in, account, flow)
+    signed_in = await sign_in.sign_in(account, tokens, request.audit_address)
     try:
         await begin_session(request, context, signed_in.principal, signed_in.origin)
     except AuthenticationFailed:
@@ -131,6 +127,24 @@ async def _begin(
     if flow.purpose == "again":
         await _end_replaced(request, context, flow)
     request.log.set_principal(signed_in.principal)
+
+
+async def _check_same_user(
+    context: AppContext, sign_in: ProviderSignIn, account: ProviderAccount, flow: LoginFlow
+) -> None:
+    """Raises AccessRefused unless *account* is of the user whose session began *flow*.
+
+    It runs before the sign-in, which may create a user.
+    """
+    identity = sign_in.identity(account)
+
+    def is_same() -> bool:
+        session = context.engine.sessions.by_id(flow.session_id)
+        user = context.store.user_by_identity(identity.issuer, identity.subject)
+        return session is not None and user is not None and session.user_id == user.id
+
+    if not await context.run_in_thread(is_same):
+        raise AccessRefused("sign-in again: another user", "this account is of another user")
 
 
 async def _end_replaced(request: Request, context: AppContext, flow: LoginFlow) -> None:
