@@ -27,14 +27,17 @@ def _install(folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True, timeout=300)
 
 
-def check_page(page: Page, script: str) -> None:
+def check_page(page: Page, script: str, *rules: str) -> None:
     """Asserts that axe, by *script* of `axe_script`, finds nothing on *page*.
 
-    The page must not scroll sideways. Its context needs `bypass_csp`: the policy of the console's
-    pages forbids the script of axe, but not to an extension of the browser.
+    It checks *rules*, or all rules if there are none. The page must not scroll sideways. Its
+    context needs `bypass_csp`: the policy of the console's pages forbids the script of axe, but not
+    to an extension of the browser.
     """
     page.evaluate(script)
-    found = page.evaluate("axe.run()")["violations"]
+    found = page.evaluate("it => axe.run(it)", {"runOnly": list(rules)} if rules else {})[
+        "violations"
+    ]
     shown = [(it["id"], [node["html"][:200] for node in it["nodes"]]) for it in found]
     assert not shown, page.url
     assert page.evaluate(_SIDEWAYS) <= 0, f"{page.url} scrolls sideways"
