@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
 from support.account_requests import make_key, send, sign_in
 from support.servers import ROOT, Server
@@ -17,8 +17,11 @@ _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
-# A page that answers 403 or 404 is itself such a message.
-_EXPECTED = re.compile("Failed to load resource: the server responded with a status of 40[0-9]")
+_TIMEOUT_MILLISECONDS = 20_000
+# A page that answers 403 or 503 is itself such a message.
+_EXPECTED = re.compile(
+    "Failed to load resource: the server responded with a status of (40[0-9]|50[23])"
+)
 STATEMENTS = (
     *(f"CREATE DATABASE {name}" for name in ("billing", "sensors", "shop", "telegraf", "web")),
     *(
@@ -34,7 +37,8 @@ ANN = ("ann", "pw-ann-1")
 
 @contextmanager
 def chromium(*flags: str) -> Iterator[Browser]:
-    """A browser of its own."""
+    """A browser of its own. Assertions wait as long as pages do: the machine may be busy."""
+    expect.set_options(timeout=_TIMEOUT_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, *flags])
         yield browser
@@ -74,7 +78,7 @@ def enter(page: Page, base: str, name: str = ROOT[0], password: str = ROOT[1]) -
 def context_of(browser: Browser, **options: Any) -> BrowserContext:
     """A browser context, in which a page waits at most 20 seconds for anything."""
     context = browser.new_context(**options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(_TIMEOUT_MILLISECONDS)
     return context
 
 

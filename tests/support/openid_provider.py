@@ -148,6 +148,10 @@ class OpenIDProvider:
         del accounts[login]
         self._control({"accounts": accounts})
 
+    def reset(self) -> None:
+        """Restores the account ann as the only one, and ends failures."""
+        self._control({"accounts": {"ann": ann()}, "trouble": None})
+
     def set_access_token_seconds(self, seconds: int) -> None:
         """Sets how long new access tokens are valid."""
         self._control({"accessTokenSeconds": seconds})

@@ -1,6 +1,6 @@
 """A server with providers, and a browser that signs in by them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +23,13 @@ def provider_table(provider: FakeOpenID | FakeGitHub, name: str = "corp", **opti
         "allow-insecure-urls": True,
         "allow-sign-up": True,
     } | {key.replace("_", "-"): value for key, value in options.items()}
+    return table(f"auth.oauth.{name}", values)
+
+
+def table(name: str, values: Mapping[str, Any]) -> str:
+    """Returns the section *name* of a configuration file with *values*."""
     lines = "\n".join(f"{key} = {_toml(value)}" for key, value in values.items())
-    return f"[auth.oauth.{name}]\n{lines}\n"
+    return f"[{name}]\n{lines}\n"
 
 
 def _toml(value: Any) -> str:

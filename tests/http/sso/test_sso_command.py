@@ -40,7 +40,7 @@ def test_the_documents_of_a_provider_are_shown(tmp_path: Path, store: str) -> No
         for line in (
             "keys that can verify ID tokens: 1",
             f"token endpoint: {provider.issuer}/token",
-            "device authorization: none",
+            f"device authorization: {provider.discovery['device_authorization_endpoint']}",
             "the client shows its secret: in the header Authorization",
             f"register as callback: {BASE_URL}/login/corp/callback",
             f"register for sign-outs: {BASE_URL}/login/corp/backchannel-logout",

@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from support.account_requests import send
+from support.axe import NPM, axe_script, check_page
 from support.browser import (
     ANN,
     CHROMIUM,
@@ -29,12 +28,10 @@ from support.browser import (
 from support.local_server import LocalServer
 from support.servers import ROOT
 
-NPM = shutil.which("npm")
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and NPM) and not os.environ.get("CI"),
     reason="Debian's chromium and npm are not installed",
 )
-AXE = "axe-core@4.11"
 ADMIN_PAGES = (
     *("/console/", "/console/?name=nix", "/console/users", "/console/users?state=disabled"),
     *("/console/users/1", "/console/users/2", "/console/users/new", "/console/databases"),
@@ -64,11 +61,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The script of axe-core."""
-    assert NPM is not None, "npm must be installed"
-    folder = tmp_path_factory.mktemp("axe")
-    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
-    subprocess.run([NPM, "install", *options, AXE], cwd=folder, check=True, timeout=300)
-    return (folder / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+    return axe_script(tmp_path_factory)
 
 
 @pytest.fixture
@@ -90,7 +83,6 @@ def test_axe_finds_nothing_on_any_page(
 ) -> None:
     pages = ADMIN_PAGES if width > 320 else NARROW_PAGES
     for login, paths in ((ROOT, pages), (ANN, OWN_PAGES)):
-        # The policy of the pages forbids the script of axe, but not to an extension of the browser.
         page = open_page(
             browser,
             running,
@@ -103,15 +95,7 @@ def test_axe_finds_nothing_on_any_page(
         )
         for path in paths:
             page.goto(base_of(running) + path)
-            page.evaluate(axe)
-            found = page.evaluate("axe.run()")["violations"]
-            assert not [(it["id"], [node["html"][:200] for node in it["nodes"]]) for it in found], (
-                path
-            )
-            wider = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            assert wider <= 0, f"{path} scrolls sideways"
+            check_page(page, axe)
         page.context.close()
 
 
@@ -310,7 +294,7 @@ def test_a_page_is_gone_from_the_browser_after_the_sign_out(
     page = open_page(browser, running, messages)
     page.goto(f"{base_of(running)}/console/users")
     page.get_by_role("button", name="Sign out").click()
-    page.wait_for_url(f"{base_of(running)}/login?notice=out")
+    page.wait_for_url(f"{base_of(running)}/login?signed_out=1")
     page.go_back()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.context.close()

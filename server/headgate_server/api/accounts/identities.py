@@ -1,6 +1,6 @@
 """The endpoints of identities: the accounts at providers that users come in by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -41,6 +41,11 @@ def identity_json(context: AppContext, identity: LinkedIdentity) -> dict[str, An
 def provider_names(context: AppContext, issuer: str) -> Sequence[str]:
     """Returns the names of the configured providers whose accounts have the issuer *issuer*."""
     return [one.name for one in context.settings.oauth if one.identity_issuer == issuer]
+
+
+def provider_titles(context: AppContext) -> Mapping[str, str]:
+    """Returns the titles of the configured providers by the issuer of their accounts."""
+    return {one.identity_issuer: one.title for one in context.settings.oauth}
 
 
 async def list_providers(

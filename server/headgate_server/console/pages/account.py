@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from headgate_engine import NO_PASSWORD, Profile
 from headgate_grammar import Privilege
-from headgate_server.api.accounts.identities import provider_names
+from headgate_server.api.accounts.identities import provider_names, provider_titles
 from headgate_server.api.own_password import replace_own_password
 from headgate_server.auth.common_passwords import MIN_CHARACTERS, check_persons_password
 from headgate_server.auth.recent_login import check_recent_login
@@ -28,6 +28,7 @@ def show(visit: Visit) -> Response:
         grants=grants,
         identities=engine.identities.of_user(user),
         linkable=_linkable(visit),
+        titles=provider_titles(visit.context),
         has_password=user.hash != NO_PASSWORD,
         keys=len(engine.api_keys.keys("", MAX_KEYS, owner=user)),
         sessions=engine.sessions.active(user),

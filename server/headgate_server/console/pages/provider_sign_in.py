@@ -33,6 +33,7 @@ from headgate_server.http.request import Request
 from headgate_server.telemetry.log_message import log_message
 
 _ACCOUNT_PAGE = "/console/account"
+_SIGN_IN_PAGE = "/login?disableAutoLogin"
 _NO_USERS = "create admin user first or disable authentication"
 
 
@@ -87,11 +88,12 @@ async def callback(page: StarletteRequest) -> Response:
     name, states = sign_in.settings.name, page.query_params.getlist("state")
     parameters = {key: page.query_params.getlist(key) for key in page.query_params}
     question: Response | None = None
+    flow: LoginFlow | None = None
     try:
         if len(states) != 1:
             raise NotBegunHere("callback: not one state")
         find = partial(registry.flow_of_callback, name, states[0], page.cookies.items())
-        flow: LoginFlow = await context.run_in_thread(find)
+        flow = await context.run_in_thread(find)
         account, tokens = await sign_in.account_of_callback(parameters, flow)
         if flow.purpose == "link":
             await _link(request, context, sign_in, account, flow)
@@ -104,7 +106,8 @@ async def callback(page: StarletteRequest) -> Response:
         context.audit_writer.record_denied(
             "", request.audit_address, f"-- login (oauth {name})", error.reason or str(error)
         )
-        response = _refused(page, error)
+        is_link = flow is not None and flow.purpose == "link"
+        response = _refused(page, error, _ACCOUNT_PAGE if is_link else _SIGN_IN_PAGE)
     else:
         context.metrics.sign_in.oauth(name, "callback", "accepted")
         response = question or _moved_on(context, flow.redirect)
@@ -123,17 +126,15 @@ async def _begin(
     flow: LoginFlow,
 ) -> None:
     """Begins a session of the user that *account* is. Raises SignInRefused."""
-    signed_in = await sign_in.sign_in(account, tokens, request.audit_address)
     if flow.purpose == "again":
-        session = await context.run_in_thread(
-            partial(context.engine.sessions.by_id, flow.session_id)
-        )
-        if session is None or session.user_id != signed_in.user.id:
-            raise AccessRefused("sign-in again: another user", "this account is of another user")
+        await _check_same_user(context, sign_in, account, flow)
+    signed_in = await sign_in.sign_in(account, tokens, request.audit_address)
     try:
         await begin_session(request, context, signed_in.principal, signed_in.origin)
     except AuthenticationFailed:
         raise AccessRefused("the user was dropped or disabled meanwhile") from None
+    if flow.purpose == "again":
+        await _end_replaced(request, context, flow)
     request.log.set_principal(signed_in.principal)
 
 
@@ -150,6 +151,40 @@ async def _ask(
     origin = replace(signed_in.origin, auth_at=context.engine.sessions.now())
     request.log.set_principal(signed_in.principal)
     return await terminal_sign_in.ask(page, terminal, signed_in.principal, origin)
+
+
+async def _check_same_user(
+    context: AppContext, sign_in: ProviderSignIn, account: ProviderAccount, flow: LoginFlow
+) -> None:
+    """Raises AccessRefused unless *account* is of the user whose session began *flow*.
+
+    It runs before the sign-in, which may create a user.
+    """
+    identity = sign_in.identity(account)
+
+    def is_same() -> bool:
+        session = context.engine.sessions.by_id(flow.session_id)
+        user = context.store.user_by_identity(identity.issuer, identity.subject)
+        return session is not None and user is not None and session.user_id == user.id
+
+    if not await context.run_in_thread(is_same):
+        raise AccessRefused("sign-in again: another user", "this account is of another user")
+
+
+async def _end_replaced(request: Request, context: AppContext, flow: LoginFlow) -> None:
+    """Ends the session that began *flow*, unless the new session has replaced it already.
+
+    A browser does not send its strict cookie with the callback, so it was not replaced.
+    """
+    sessions = context.engine.sessions
+
+    def end() -> None:
+        old = sessions.by_id(flow.session_id)
+        user = context.store.user_by_id(old.user_id) if old is not None else None
+        if user is not None:
+            sessions.end(Principal(user, "session", session=old), request.audit_address)
+
+    await context.run_in_thread(end)
 
 
 async def _link(
@@ -206,14 +241,16 @@ def _parts(
     return request, context, registry, sign_in
 
 
-def _refused(page: StarletteRequest, error: SignInRefused) -> Response:
-    """Returns the page with the sentence of *error*. It never leads on by itself."""
+def _refused(page: StarletteRequest, error: SignInRefused, back: str = _SIGN_IN_PAGE) -> Response:
+    """Returns the page with the sentence of *error* and a link to the page *back*.
+
+    It never leads on by itself.
+    """
     request, _ = page.scope["headgate"]
     request.log.error = log_message(error)
     sentence = str(error)
-    return error_response(
-        page, error.status, f"{sentence[:1].upper()}{sentence[1:]}.", back="/login?disableAutoLogin"
-    )
+    shown = f"{sentence[:1].upper()}{sentence[1:]}."
+    return error_response(page, error.status, shown, back=back)
 
 
 def _moved_on(context: AppContext, path: str) -> Response:

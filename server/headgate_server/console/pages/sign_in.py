@@ -112,6 +112,7 @@ async def _form(
         "offers_form": context.settings.offers_login_form(),
         "providers": [it for it in context.settings.oauth if it.enabled],
         "terminal": terminal_of(form) or terminal_sign_in.terminal_in(page),
+        "is_again": "again" in page.query_params or "again" in form,
         "redirect": local_path(form.get("redirect") or page.query_params.get("redirect", "")),
         "is_encrypted": request.is_forwarded_https or context.cookies.is_secure(request),
         "is_local": request.address in ("127.0.0.1", "::1", "unix"),

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from headgate_engine import NO_PASSWORD, Database, Profile, User, UserStatus
 from headgate_grammar import DropUser, Privilege, SetPassword
-from headgate_server.api.accounts.identities import provider_names
+from headgate_server.api.accounts.identities import provider_names, provider_titles
 from headgate_server.api.accounts.rights import (
     RightsChanged,
     approve_sign_up,
@@ -81,6 +81,7 @@ def show(visit: Visit) -> Response:
         min_password=max(MIN_CHARACTERS, context.settings.password_min_length),
         is_pending=user.status is UserStatus.PENDING,
         identities=context.engine.identities.of_user(user),
+        titles=provider_titles(context),
     )
 
 
