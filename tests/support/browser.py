@@ -142,3 +142,9 @@ def press_until(page: Page, words: str, key: str = "Tab", most: int = 60) -> Non
         if focused(page) == words:
             return
     raise AssertionError(f"{key} does not lead to {words!r}")
+
+
+def cookies_of(page: Page, url: str = "") -> dict[str, dict[str, Any]]:
+    """Returns the browser's cookies by name; with *url*, those that it would receive."""
+    found = page.context.cookies(url) if url else page.context.cookies()
+    return {str(it.get("name")): dict(it) for it in found}

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from support import ending
 from support.account_requests import COOKIE, send
+from support.browser import cookies_of
 from support.local_server import LocalServer
 from support.plain_browser import PlainBrowser
 from support.saml import SamlProxy, needs_mellon, sign_in_by_saml
@@ -49,7 +50,7 @@ def test_a_browser_comes_in_by_saml_and_gets_no_session(site: SamlSite, opened: 
     page.wait_for_url(f"{site.proxy.url}/console/account")
     assert signed_in_as(page) == "ann"
     expect(page.get_by_role("region", name="What you may do")).to_contain_text("Nothing yet.")
-    assert COOKIE not in {it["name"] for it in page.context.cookies()}
+    assert COOKIE not in cookies_of(page)
     [ann] = send(site.server, "GET", "/api/users?name=ann").json
     assert (ann["admin"], ann["grants"]) == (False, {})
     site.server.query("GRANT READ ON shop TO ann")

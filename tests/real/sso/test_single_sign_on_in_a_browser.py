@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from support.account_requests import COOKIE
-from support.browser import base_of, focused, press_until
+from support.browser import base_of, cookies_of, focused, press_until
 from support.openid_provider import PASSWORD, OpenIDProvider
 from support.single_sign_on import (
     Open,
@@ -35,14 +35,14 @@ def test_a_button_leads_to_the_provider_and_back_to_the_page(
     page.go_back()
     page.go_forward()
     assert page.url == f"{base_of(server)}/console/keys?user=ann", "no code and no state"
-    [cookie] = [it for it in page.context.cookies(base_of(server)) if it["name"] == COOKIE]
+    cookie = cookies_of(page, base_of(server))[COOKIE]
     assert (cookie["sameSite"], cookie["httpOnly"]) == (same_site.capitalize(), True)
     server.secrets.add(cookie["value"])
     page.get_by_role("link", name="ann").click()
     expect(page.get_by_role("heading", name="Ways to sign in")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("status")).to_have_text("You have signed out.")
-    assert COOKIE not in {it["name"] for it in page.context.cookies(base_of(server))}
+    assert COOKIE not in cookies_of(page, base_of(server))
 
 
 def test_a_refused_sign_in_is_a_page_with_a_sentence_that_leads_nowhere_by_itself(
@@ -56,7 +56,7 @@ def test_a_refused_sign_in_is_a_page_with_a_sentence_that_leads_nowhere_by_itsel
     expect(page.get_by_role("heading", name="Not signed in")).to_be_visible()
     expect(page.get_by_role("main")).to_contain_text("You, or the provider, said no.")
     assert page.url.startswith(f"{base_of(server)}/login/corp/callback?")
-    assert not {COOKIE} & {it["name"] for it in page.context.cookies()}
+    assert COOKIE not in cookies_of(page)
     page.get_by_role("link", name="To the sign-in page").click()
     page.wait_for_url(f"{base_of(server)}/login?disableAutoLogin")
     expect(page.get_by_role("link", name="Continue with Company SSO")).to_be_visible()
@@ -80,7 +80,7 @@ def test_several_tabs_sign_in_at_once(start: Start, opened: Open) -> None:
         assert signed_in_as(tab) == "ann"
     first.reload()
     assert signed_in_as(first) == "ann"
-    names = {it["name"] for it in first.context.cookies(base_of(server))}
+    names = set(cookies_of(first, base_of(server)))
     assert names == {COOKIE}, "no cookie of a sign-in on its way is left"
 
 
