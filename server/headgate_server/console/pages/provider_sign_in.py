@@ -25,6 +25,7 @@ from headgate_server.auth.oauth.sign_in import ProviderSignIn
 from headgate_server.auth.recent_login import is_recent_login
 from headgate_server.console.rendering import render
 from headgate_server.console.visit import error_response, local_path
+from headgate_server.http.cross_site import is_cross_site
 from headgate_server.http.request import Request
 from headgate_server.telemetry.log_message import log_message
 
@@ -55,6 +56,11 @@ async def start(page: StarletteRequest) -> Response:
                 return RedirectResponse(f"/login?redirect={_ACCOUNT_PAGE}", 303)
             assert principal.session is not None
             session_id = principal.session.id
+            if purpose == "link" and is_cross_site(
+                request.headers, context.settings.allowed_origins
+            ):
+                # Else another site could link an account of its own to the person signed in here.
+                raise AccessRefused("link: begun by another site", "link it on your account page")
             if purpose == "link" and not is_recent_login(principal, context.engine.sessions.now()):
                 return RedirectResponse(f"/login?again=1&redirect={_ACCOUNT_PAGE}", 303)
         if purpose == "link":
@@ -141,7 +147,9 @@ async def _link(
     if session is None or session.refusal(engine.sessions.limits, engine.sessions.now()):
         raise AccessRefused("link: the session has ended", "your session has ended, sign in again")
     shown = await _signed_in(request, context)
-    if shown is not None and shown.session is not None and shown.session.id != session.id:
+    # A browser sends no strict cookie to the callback: then the cookie of the flow has to do.
+    is_sent = shown is not None or context.settings.cookie_samesite != "strict"
+    if is_sent and (shown is None or shown.session is None or shown.session.id != session.id):
         raise AccessRefused("link: another session", "another person is signed in here")
     user = await context.run_in_thread(partial(context.store.user_by_id, session.user_id))
     if user is None or not user.is_active:
