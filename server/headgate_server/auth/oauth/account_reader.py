@@ -35,11 +35,14 @@ class AccountReader:
             }.items()
         }
 
-    async def read(self, tokens: Tokens, *, nonce: str = "", subject: str = "") -> ProviderAccount:
+    async def read(
+        self, tokens: Tokens, *, nonce: str = "", subject: str = "", is_again: bool = False
+    ) -> ProviderAccount:
         """Returns the account that *tokens* are for, after all checks of the settings.
 
-        *nonce* is that of the flow. *subject* is the account of a session that is refreshed: its
-        tokens must be of this account. Raises AccessRefused and ProviderUnavailable.
+        *nonce* is that of the flow, and *is_again* whether the person signs in once more. *subject*
+        is the account of a session that is refreshed: its tokens must be of this account. Raises
+        AccessRefused and ProviderUnavailable.
         """
         settings = self._provider.settings
         if settings.kind == "github":
@@ -47,7 +50,7 @@ class AccountReader:
         elif settings.kind == "oauth2":
             account = await self._oauth2(tokens)
         else:
-            account = await self._openid(tokens, nonce, subject)
+            account = await self._openid(tokens, nonce, subject, is_again=is_again)
         if subject and account.subject != subject:
             raise AccessRefused("the tokens are of another account")
         check_access(account, settings)
@@ -66,7 +69,9 @@ class AccountReader:
         check_access(account, settings)
         return account
 
-    async def _openid(self, tokens: Tokens, nonce: str, subject: str) -> ProviderAccount:
+    async def _openid(
+        self, tokens: Tokens, nonce: str, subject: str, *, is_again: bool
+    ) -> ProviderAccount:
         provider, settings = self._provider, self._provider.settings
         now, endpoints = time.time(), await provider.endpoints()
         claims: Mapping[str, Any] = {}
@@ -76,7 +81,11 @@ class AccountReader:
                 raise AccessRefused("token endpoint: no ID token")
             verifier = await provider.verifier()
             claims = await verifier.verify(
-                tokens.id_token, now, nonce=nonce, access_token=tokens.access_token
+                tokens.id_token,
+                now,
+                nonce=nonce,
+                access_token=tokens.access_token,
+                is_again=is_again,
             )
         known = claims.get("sub") or subject
         if endpoints.user_info:

@@ -109,7 +109,8 @@ class ProviderSignIn:
         if len(codes) != 1 or not 0 < len(codes[0]) <= _MAX_CODE_CHARS:
             raise SignInRefused(400, "the provider sent no valid code", "callback: code")
         tokens = await self.provider.exchange(codes[0], flow.verifier)
-        return await self._reader.read(tokens, nonce=flow.nonce), tokens
+        is_again = flow.purpose == "again"
+        return await self._reader.read(tokens, nonce=flow.nonce, is_again=is_again), tokens
 
     async def sign_in(self, account: ProviderAccount, tokens: Tokens, address: str) -> SignedIn:
         """Returns the user that *account* is, whom the sign-in may create or change.
