@@ -4,10 +4,10 @@ Uses the I/O-free parts of Authlib.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 from headgate_server.auth.oauth.documents import ProviderDocuments
 from headgate_server.auth.oauth.errors import AccessRefused, ProviderUnavailable
@@ -90,13 +90,14 @@ class OAuthProvider:
             raise ProviderUnavailable("discovery: issuer is not the option issuer")
         methods = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         only_body = isinstance(methods, list) and "client_secret_basic" not in methods
+        schemes = ("https", "http") if settings.allow_insecure_urls else ("https",)
         return Endpoints(
-            settings.auth_url or _url(found, "authorization_endpoint"),
-            settings.token_url or _url(found, "token_endpoint"),
-            _url(found, "userinfo_endpoint", required=False),
-            _url(found, "end_session_endpoint", required=False),
-            _url(found, "device_authorization_endpoint", required=False),
-            _url(found, "jwks_uri"),
+            settings.auth_url or _url(found, "authorization_endpoint", schemes),
+            settings.token_url or _url(found, "token_endpoint", schemes),
+            _url(found, "userinfo_endpoint", schemes, required=False),
+            _url(found, "end_session_endpoint", schemes, required=False),
+            _url(found, "device_authorization_endpoint", schemes, required=False),
+            _url(found, "jwks_uri", schemes),
             found.get("authorization_response_iss_parameter_supported") is True,
             only_body if settings.auth_style == "auto" else settings.auth_style == "in_params",
         )
@@ -229,10 +230,19 @@ class TokenEndpointError(ProviderUnavailable):
         self.code = code
 
 
-def _url(found: Mapping[str, Any], name: str, *, required: bool = True) -> str:
+def _url(
+    found: Mapping[str, Any], name: str, schemes: Sequence[str], *, required: bool = True
+) -> str:
+    """Returns the URL *name* in the discovery document *found*, of one of *schemes*."""
     url = found.get(name)
     if isinstance(url, str) and url:
-        return url
+        try:
+            parts = urlsplit(url)
+            if parts.scheme in schemes and parts.hostname and parts.port != 0:
+                return url
+        except ValueError:
+            pass  # the port is no number, or an address in brackets is none
+        raise ProviderUnavailable(f"discovery: {name}: no https URL")
     if required:
         raise ProviderUnavailable(f"discovery: no {name}")
     return ""
