@@ -14,6 +14,7 @@ from headgate_server.config.oauth import OAuthSettings
 
 _LEEWAY = 60.0
 _MAX_TEXT_BYTES = 1024
+_LATEST = 1 << 40  # Unix seconds: a token may name a time that no store has room for
 _PER_PAGE = "per_page=100"
 
 
@@ -105,7 +106,7 @@ class AccountReader:
             account,
             sid=claims["sid"] if isinstance(claims.get("sid"), str) else "",
             issued_at=float(issued) - _LEEWAY if isinstance(issued, int | float) else now,
-            token_expires_at=int(expires) if isinstance(expires, int | float) else 0,
+            token_expires_at=int(min(expires, _LATEST)) if isinstance(expires, int | float) else 0,
         )
 
     def _account(

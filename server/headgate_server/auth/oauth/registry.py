@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable, Mapping
 
 from headgate_engine import Engine
@@ -23,6 +24,7 @@ from headgate_server.config.settings import Settings
 
 _MAX_USED_STATES = 10_000
 _MAX_FLOWS = 4
+_MAX_LOGOUTS_PER_SECOND = 20
 
 
 class ProviderRegistry:
@@ -44,6 +46,7 @@ class ProviderRegistry:
         self._used: GenerationalCache[bytes, bool] = GenerationalCache(
             _MAX_USED_STATES, float(FLOW_SECONDS)
         )
+        self._logout_second = self._logouts = 0
         self._auto_login = [
             one.name
             for one in settings.oauth
@@ -96,6 +99,14 @@ class ProviderRegistry:
             self._used.put(digest, True)
             return flow
         raise NotBegunHere("callback: no cookie of this sign-in")
+
+    def admits_logout(self) -> bool:
+        """Counts a logout by a provider; returns False beyond 20 in a second."""
+        second = int(time.monotonic())
+        if second != self._logout_second:
+            self._logout_second, self._logouts = second, 0
+        self._logouts += 1
+        return self._logouts <= _MAX_LOGOUTS_PER_SECOND
 
     @staticmethod
     def superfluous(cookies: Mapping[str, str]) -> list[str]:
