@@ -82,6 +82,8 @@ async def login(
             password = decoded_password(content, "password")
         else:
             name, password = (member(content, key, str, "") for key in ("user", "password"))
+    if context.settings.disable_login_form or context.settings.disable_login:
+        raise NotAPerson("sign in by one of the providers")
     principal, origin = await login_by_password(request, context, name, password)
     await begin_session(request, context, principal, origin)
     return no_content()
