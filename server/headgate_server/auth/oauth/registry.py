@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from headgate_engine import Engine
 from headgate_grammar import GenerationalCache
@@ -13,7 +14,6 @@ from headgate_server.auth.oauth.login_flow import (
     FLOW_SECONDS,
     LoginFlow,
     Purpose,
-    cookie_name,
     new_flow,
     opened_flow,
 )
@@ -76,19 +76,15 @@ class ProviderRegistry:
         flow = new_flow(sign_in.settings.name, redirect, purpose, session_id)
         return flow, await sign_in.provider.authorization_url(flow)
 
-    def flow_of_callback(
-        self, name: str, state: str, cookies: Iterable[tuple[str, str]]
-    ) -> LoginFlow:
+    def flow_of_callback(self, name: str, state: str, values: Iterable[str]) -> LoginFlow:
         """Returns the flow of the callback with *state* of the provider *name*.
 
-        *cookies* are all cookies of the request. Each state is valid once. Raises NotBegunHere, and
-        OSError if the file of keys cannot be used.
+        *values* are those of the cookies with the flow's name: a browser may have one of another
+        path or domain, too. Each state is valid once. Raises NotBegunHere, and OSError if the file
+        of keys cannot be used.
         """
         digest = hashlib.sha256(state.encode("utf-8", "surrogatepass")).digest()
-        wanted = cookie_name(state)
-        for cookie, value in cookies:
-            if cookie != wanted or not state:
-                continue
+        for value in islice(values, _MAX_FLOWS * 2):
             flow = opened_flow(value, self.sealer)
             if flow is None or flow.provider != name:
                 continue

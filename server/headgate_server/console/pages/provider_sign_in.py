@@ -15,6 +15,7 @@ from headgate_engine import (
 )
 from headgate_server.api.accounts.sessions import begin_session, check_secure_cookie
 from headgate_server.app_context import AppContext
+from headgate_server.auth.credentials import RequestCredentials, session_tokens
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.oauth.account import ProviderAccount
 from headgate_server.auth.oauth.errors import AccessRefused, NotBegunHere, SignInRefused
@@ -89,7 +90,8 @@ async def callback(page: StarletteRequest) -> Response:
     try:
         if len(states) != 1:
             raise NotBegunHere("callback: not one state")
-        find = partial(registry.flow_of_callback, name, states[0], page.cookies.items())
+        shown = RequestCredentials({}, request.headers.getlist, cookie_name=cookie_name(states[0]))
+        find = partial(registry.flow_of_callback, name, states[0], session_tokens(shown))
         flow: LoginFlow = await context.run_in_thread(find)
         account, tokens = await sign_in.account_of_callback(parameters, flow)
         if flow.purpose == "link":
