@@ -1,5 +1,6 @@
 """The configured providers, and the sign-ins that are on their way."""
 
+import asyncio
 import hashlib
 import hmac
 import time
@@ -25,15 +26,23 @@ from headgate_server.config.settings import Settings
 _MAX_USED_STATES = 10_000
 _MAX_FLOWS = 4
 _MAX_LOGOUTS_PER_SECOND = 20
+_RETIREMENT_SECONDS = 60.0
 
 
 class ProviderRegistry:
     """The enabled providers of *settings*.
 
+    After a reload, *previous* is the registry before it: states that were used there stay used.
     Raises ValueError for an invalid setting: one line that names the option.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, run: Run) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        run: Run,
+        previous: "ProviderRegistry | None" = None,
+    ) -> None:
         self.sealer = Sealer(settings.secret_key_file or f"{settings.store_path}.key")
         self._by_name: dict[str, ProviderSignIn] = {}
         for one in settings.oauth:
@@ -46,6 +55,8 @@ class ProviderRegistry:
         self._used: GenerationalCache[bytes, bool] = GenerationalCache(
             _MAX_USED_STATES, float(FLOW_SECONDS)
         )
+        if previous is not None:
+            self._used = previous._used
         self._logout_second = self._logouts = 0
         self._auto_login = [
             one.name
@@ -109,6 +120,13 @@ class ProviderRegistry:
         """Returns the names of the cookies to delete, so that one more flow has room."""
         flows = [name for name in cookies if name.startswith(COOKIE_PREFIX)]
         return flows[: max(0, len(flows) - _MAX_FLOWS + 1)]
+
+    async def retire(self) -> None:
+        """Closes the connections once the sign-ins that use them have had their time."""
+        try:
+            await asyncio.sleep(_RETIREMENT_SECONDS)
+        finally:  # also if the process stops
+            await self.close()
 
     async def close(self) -> None:
         """Closes the connections to all providers."""
