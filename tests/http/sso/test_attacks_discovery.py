@@ -1,6 +1,8 @@
 """Addresses that a provider may not lead to: in discovery documents, and behind `Link`."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import pytest
 from support.console_requests import Visitor
 from support.fake_openid import FakeOpenID
 from support.fake_providers import FakeGitHub
+from support.key_server import Said
 from support.local_server import LocalServer
 from support.sso import come_back, provider_table, serve_with
+from support.waiting import poll_until
 
 Serve = Callable[..., LocalServer]
 BAD = ["javascript:alert(1)//", "https://[", "https://x:y/", "//x/", "/x", "ftp://x/", "https:///"]
@@ -38,6 +42,27 @@ def test_an_endpoint_is_a_web_address(
     server = serve_with(serve, tmp_path, provider_table(provider))
     assert Visitor(server).get("/login/corp").status == 502
     assert f"discovery: {member}: no https URL" in server.log()
+
+
+def test_a_flood_of_sign_ins_asks_a_slow_provider_once(
+    serve: Serve, tmp_path: Path, provider: FakeOpenID
+) -> None:
+    release = threading.Event()
+    path = provider.discovery_path
+
+    def slow(asked: Any) -> Said:
+        assert release.wait(20)
+        return provider.respond(asked)
+
+    provider.always_say(path, slow)
+    server = serve_with(serve, tmp_path, provider_table(provider))
+    with ThreadPoolExecutor(12) as pool:
+        answers = [pool.submit(Visitor(server).get, "/login/corp") for _ in range(12)]
+        poll_until(lambda: bool(provider.asked), "discovery is asked for")
+        assert Visitor(server).get("/login").status == 200
+        release.set()
+        assert {one.result().status for one in answers} == {302}
+    assert [one.path for one in provider.asked].count(path) == 1
 
 
 @pytest.mark.parametrize(

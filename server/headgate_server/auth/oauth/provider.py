@@ -3,6 +3,7 @@
 Uses the I/O-free parts of Authlib.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,14 +60,22 @@ class OAuthProvider:
         self.documents = ProviderDocuments(settings)
         self._endpoints: Endpoints | None = None
         self._known_until = 0.0
+        self._discovery: asyncio.Task[Endpoints] | None = None
         self._verifier: IdTokenVerifier | None = None
 
     async def endpoints(self) -> Endpoints:
-        """Returns the endpoints: by the settings, or by discovery. Raises ProviderUnavailable."""
+        """Returns the endpoints: by the settings, or by discovery. Raises ProviderUnavailable.
+
+        Callers at the same time share one discovery.
+        """
         if self._endpoints is not None and time.monotonic() < self._known_until:
             return self._endpoints
+        if self._discovery is None or self._discovery.done():
+            self._discovery = asyncio.ensure_future(self._discovered())
+        discovery = self._discovery
+        await asyncio.wait([discovery])  # goes on for the others if this caller is cancelled
         try:
-            self._endpoints = await self._discovered()
+            self._endpoints = discovery.result()
         except ProviderUnavailable:
             if self._endpoints is None:
                 raise
@@ -215,6 +224,8 @@ class OAuthProvider:
 
     async def close(self) -> None:
         """Closes all connections."""
+        if self._discovery is not None:
+            self._discovery.cancel()
         if self._verifier is not None:
             await self._verifier.close()
         self.documents.close()
