@@ -209,7 +209,7 @@ class AppContext:
         if by_browser and request.cross_site and request.method not in _SAFE_METHODS:
             raise CrossSiteRequest
         if self.settings.proxy.enable_login_token and principal.method == "proxy":
-            if request.accepts_cookie:
+            if request.accepts_cookie and request.route != "/logout":
                 await keep_session(
                     request, principal, self.engine, self.cookies, self.run_in_thread
                 )
