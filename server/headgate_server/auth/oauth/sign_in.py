@@ -208,7 +208,8 @@ class ProviderSignIn:
             raise AccessRefused("no key opens the refresh token")
         tokens = await self.provider.refresh(token.decode())
         account = await self._reader.read(tokens, subject=subject)
-        rights = self.rights(account)
+        # Without a new ID token and user information, the provider says nothing about rights.
+        rights = self.rights(account) if account.claims else None
         user = await self._provisioned(account, rights, address)
         if not user.is_active:
             raise AccessRefused("the user is disabled")
