@@ -1,4 +1,4 @@
-"""Sessions of providers that say little at a refresh, and administrators whom claims demote."""
+"""Sessions of providers that say little at a refresh, and claims that demote administrators."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

@@ -208,7 +208,7 @@ async def end_session(request: Request, context: AppContext, principal: Principa
 
 
 async def end_shown_sessions(request: Request, context: AppContext) -> None:
-    """Ends the sessions whose cookies *request* has, whoever else is signed in by its login."""
+    """Ends the sessions of the cookies in *request*, which has another login, too."""
     sessions = context.engine.sessions
     request.extra_headers.clear()
     for token in _shown_tokens(request, context):

@@ -57,7 +57,7 @@ class IdTokenVerifier:
         """Returns the claims of the ID token *text*, which is valid at the Unix time *now*.
 
         *nonce* must be its nonce, if given; *access_token* its `at_hash`, if it has one. With
-        *is_again*, the provider must have asked during the flow who the person is: `max_age` goes
+        *is_again*, the person must have signed in at the provider during the flow: `max_age` goes
         by the browser, which may leave it out. Raises AccessRefused, and ProviderUnavailable if the
         keys are not available.
         """
