@@ -165,6 +165,13 @@ class IdentityLinked(StatementError):
         super().__init__("this identity belongs to another user")
 
 
+class NotPending(StatementError):
+    """The user does not wait for an administrator's approval."""
+
+    def __init__(self) -> None:
+        super().__init__("not pending")
+
+
 class IssuerLinked(StatementError):
     """The user has another identity of the same issuer."""
 

@@ -11,7 +11,7 @@ from headgate_engine.errors import (
 )
 from headgate_engine.model.profile import Profile, check_email, check_full_name
 from headgate_engine.model.token_rights import TokenRights
-from headgate_engine.model.user import NO_PASSWORD, Identity, User
+from headgate_engine.model.user import NO_PASSWORD, Identity, User, check_username
 from headgate_engine.stores.base import Tx
 from headgate_grammar import Privilege
 
@@ -72,6 +72,7 @@ def link_or_create(tx: Tx, identity: Identity, policy: ProvisioningPolicy) -> tu
 
     Raises SignUpDisabled if *policy* forbids creating the user. Raises IdentityTaken if *policy*
     forbids linking the user with the identity's name, or if that user already has an identity.
+    Raises what `check_username` raises for the name of a new user.
     """
     found = _user_by_email(tx, identity, policy)
     if found is not None:
@@ -82,6 +83,7 @@ def link_or_create(tx: Tx, identity: Identity, policy: ProvisioningPolicy) -> tu
     if user is None:
         if not policy.sign_up:
             raise SignUpDisabled
+        check_username(identity.name)
         tx.add_user(identity.name, NO_PASSWORD, False)
         user = tx.user(identity.name)
         assert user is not None

@@ -117,6 +117,7 @@ class AppContext:
         )
         self.sign_up_limiter = SignUpLimiter(settings.signup_limit, settings.signup_limit_total)
         self._issuers = _create_issuers(settings.jwt)
+        self.providers: ProviderRegistry | None = None
         self.providers = self._create_providers(settings)
         self.tracing = tracing(settings.gateway.otlp_endpoint)
         self.tracing_enabled = isinstance(self.tracing, OpenTelemetryTracing)
@@ -159,7 +160,7 @@ class AppContext:
         # Imported on demand, as the libraries of tokens are.
         from headgate_server.auth.oauth.registry import ProviderRegistry
 
-        return ProviderRegistry(settings, self.engine, self.run_in_thread)
+        return ProviderRegistry(settings, self.engine, self.run_in_thread, self.providers)
 
     def _access_source(self, provider: str) -> AccessSource | None:
         """Returns what confirms the access of sessions by *provider*, or None."""
@@ -208,7 +209,7 @@ class AppContext:
         if by_browser and request.cross_site and request.method not in _SAFE_METHODS:
             raise CrossSiteRequest
         if self.settings.proxy.enable_login_token and principal.method == "proxy":
-            if request.accepts_cookie:
+            if request.accepts_cookie and request.route != "/logout":
                 await keep_session(
                     request, principal, self.engine, self.cookies, self.run_in_thread
                 )
@@ -292,7 +293,7 @@ class AppContext:
         gateway = self._create_gateway(settings)
         self._close_in_background(self.gateway.close_when_idle())
         if self.providers is not None:
-            self._close_in_background(self.providers.close())
+            self._close_in_background(self.providers.retire())
         self.providers = providers
         self._start_tenant_watch(gateway)
         if previous is not None:

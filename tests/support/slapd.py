@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import trustme
 
@@ -195,6 +195,7 @@ class SilentServer:
         self.connections = 0
         self.open = 0
         self.received = b""
+        self._tasks: list[asyncio.Task[Any]] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._receive, "127.0.0.1", 0)
@@ -203,12 +204,18 @@ class SilentServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if sys.version_info < (3, 12):  # later versions wait for connections of clients, too
             await self._server.wait_closed()
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.append(task)
         try:
             while chunk := await reader.read(65_536):
                 if not self.received:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from headgate_engine import changes
 from headgate_engine.audit_entry import principal_audit
-from headgate_engine.errors import AdminRequiredFirst, TooManyPending, UserNotFound
+from headgate_engine.errors import AdminRequiredFirst, NotPending, TooManyPending, UserNotFound
 from headgate_engine.model.audit import Audit
 from headgate_engine.model.principal import Principal
 from headgate_engine.model.profile import Profile, check_email, check_full_name
@@ -125,15 +125,24 @@ class Accounts:
         return self._store.transact(change, audit)[0]
 
     def set_status(
-        self, principal: Principal, user: User, status: UserStatus, address: str = ""
+        self,
+        principal: Principal,
+        user: User,
+        status: UserStatus,
+        address: str = "",
+        *,
+        if_pending: bool = False,
     ) -> None:
         """Sets whether *user* may log in. A disabled user's sessions end in the same transaction.
 
-        Raises UserNotFound, LastAdmin.
+        Raises UserNotFound, LastAdmin. With *if_pending*, raises NotPending for a user that waits
+        for no approval now.
         """
 
         def change(tx: Tx) -> None:
-            _same(tx, user)
+            stored = _same(tx, user)
+            if if_pending and stored.status is not UserStatus.PENDING:
+                raise NotPending
             changes.set_status(tx, user.name, status, keep_last_admin=self._keep_last_admin)
 
         self._write(principal, user, _STATUS_WORDS[status], change, address)

@@ -79,7 +79,7 @@ class DirectoryLogin:
     def remembered(self, name: str, password: str) -> Principal | None:
         """Returns the principal if *password* was verified a short time ago, else None.
 
-        Raises AuthenticationFailed if the user was disabled meanwhile.
+        Raises AuthenticationFailed if the user was disabled meanwhile, or got a password of ours.
         """
         known = self._remembered.get(self._digest(name, password))
         if known is None:
@@ -87,7 +87,7 @@ class DirectoryLogin:
         user = self._engine.store.user_by_identity(*known)
         if user is None:
             return None
-        if not user.is_active:
+        if not user.is_active or user.hash != NO_PASSWORD:
             raise AuthenticationFailed
         return Principal(user, "ldap", identity=Identity(*known, user.name, method="ldap"))
 
@@ -100,6 +100,10 @@ class DirectoryLogin:
         """
         entry = await self._directory.find(name, password)
         if entry is None:
+            raise AuthenticationFailed
+        # The directory may know the user by a name in other letters, which is no user's here.
+        known = self._engine.store.user_by_identity(ISSUER_PREFIX + entry.server, entry.subject)
+        if known is not None and known.hash != NO_PASSWORD:
             raise AuthenticationFailed
         user, identity = await self._provisioned(entry, address)
         self._remembered.put(self._digest(name, password), (identity.issuer, identity.subject))

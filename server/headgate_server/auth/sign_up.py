@@ -72,8 +72,17 @@ class SignUpLimiter:
         self._count("tries", address)
 
     def count(self, address: str) -> None:
-        """Counts an account that was created from *address*."""
+        """Counts an account that is created from *address*.
+
+        Call it before the account is created: otherwise any number may be created at a time.
+        """
         self._count("accounts", address)
+
+    def discount(self, address: str) -> None:
+        """Takes back a `count`, if no account was created from *address* after all."""
+        for times in (self._networks.get(("accounts", network_of(address))), self._all["accounts"]):
+            if times:
+                times.pop()
 
     def _check(self, what: str, address: str, factor: int) -> None:
         now = self._clock()

@@ -14,6 +14,8 @@ from headgate_server.http.header_fields import Headers
 # In a list of allowed origins: any origin, as in InfluxDB.
 ANY_ORIGIN = "*"
 _OTHER_SITES = ("cross-site", "same-site")
+# Of a login before the host, and what browsers take for another character or drop.
+_NO_ORIGIN = frozenset("@\\ ")
 _OWN_SITES = ("same-origin", "none")
 _PROXY_HEADERS = (
     *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip"),
@@ -115,6 +117,8 @@ def host_name(host: str) -> str:
 
 def is_origin(text: str) -> bool:
     """Returns whether *text* is an origin: a scheme, a host and optionally a port."""
+    if not text.isprintable() or not _NO_ORIGIN.isdisjoint(text):
+        return False
     try:
         parts = urlsplit(text)
         return parts.geturl().rstrip("/") == f"{parts.scheme}://{parts.netloc}" and bool(

@@ -52,7 +52,7 @@ def test_an_account_waits_until_an_administrator_approves_it(serve: Serve) -> No
     assert (waiting["name"], waiting["grants"], waiting["email"]) == ("ann", {}, "ann@example.com")
     assert send(server, "PUT", f"/api/users/{id}/approve").json["grants"] == {"shop": "READ"}
     assert server.query("SHOW DATABASES", login).status == 200
-    assert send(server, "PUT", f"/api/users/{id}/approve").status == 400
+    assert send(server, "PUT", f"/api/users/{id}/approve").status == 409
     statements = [record.statement for record in audit_records(server)]
     assert "-- sign-up ann, pending" in statements and "GRANT READ ON shop TO ann" in statements
 

@@ -184,7 +184,7 @@ def test_a_disabled_user_is_refused_on_every_way(running: LocalServer) -> None:
     assert send(running, "GET", "/api/whoami", None, key).status == 200
     assert send(running, "GET", "/api/whoami", cookie=token).status == 401
     answer = send(running, "PUT", f"{path}/approve", {})
-    assert (answer.status, answer.json["error"]) == (400, "not pending")
+    assert (answer.status, answer.json["error"]) == (409, "not pending")
 
 
 def test_a_service_account_has_keys_and_no_password(running: LocalServer) -> None:

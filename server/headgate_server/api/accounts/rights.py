@@ -37,7 +37,7 @@ def rights_revision(user: User) -> str:
 def approve_sign_up(context: AppContext, principal: Principal, user: User, address: str) -> None:
     """Lets the pending *user* log in, with the rights of `signup-default-role`. Blocking.
 
-    Raises what `replace_rights` raises.
+    Raises what `replace_rights` raises, and NotPending.
     """
     rights = first_rights(context.settings)
     grants = rights.privileges_on(database.name for database in context.store.databases())
@@ -45,7 +45,8 @@ def approve_sign_up(context: AppContext, principal: Principal, user: User, addre
         replace_rights(
             context, principal, user, admin=bool(rights.admin), grants=grants, address=address
         )
-    context.engine.accounts.set_status(principal, user, UserStatus.ACTIVE, address)
+    accounts = context.engine.accounts
+    accounts.set_status(principal, user, UserStatus.ACTIVE, address, if_pending=True)
 
 
 def replace_rights(

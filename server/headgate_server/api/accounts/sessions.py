@@ -9,6 +9,7 @@ from headgate_engine import (
     SessionRejected,
     User,
     UserNotFound,
+    session_hash,
 )
 from headgate_server.api.accounts.requests import (
     authenticate,
@@ -82,6 +83,8 @@ async def login(
             password = decoded_password(content, "password")
         else:
             name, password = (member(content, key, str, "") for key in ("user", "password"))
+    if context.settings.disable_login_form or context.settings.disable_login:
+        raise NotAPerson("sign in by one of the providers")
     principal, origin = await login_by_password(request, context, name, password)
     await begin_session(request, context, principal, origin)
     return no_content()
@@ -201,6 +204,20 @@ async def end_session(request: Request, context: AppContext, principal: Principa
     end = partial(context.engine.sessions.end, principal, request.audit_address)
     await context.run_in_thread(end)
     context.metrics.session("ended")
+    request.set_cookie(context.cookies.delete(request))
+
+
+async def end_shown_sessions(request: Request, context: AppContext) -> None:
+    """Ends the sessions of the cookies in *request*, which has another login, too."""
+    sessions = context.engine.sessions
+    request.extra_headers.clear()
+    for token in _shown_tokens(request, context):
+        try:
+            known = sessions.authenticate_hash(session_hash(token)).principal
+        except SessionRejected:
+            continue
+        await context.run_in_thread(partial(sessions.end, known, request.audit_address))
+        context.metrics.session("ended")
     request.set_cookie(context.cookies.delete(request))
 
 

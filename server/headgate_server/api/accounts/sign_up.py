@@ -87,13 +87,17 @@ async def create_account(
                 max_pending=settings.signup_max_pending,
             )
 
-        # The key of all sign-ups: they take turns with the users whose work waits.
-        user = await context.run_in_thread(create, ("sign-up",))
+        context.sign_up_limiter.count(request.address)
+        try:
+            # The key of all sign-ups: they take turns with the users whose work waits.
+            user = await context.run_in_thread(create, ("sign-up",))
+        except BaseException:
+            context.sign_up_limiter.discount(request.address)
+            raise
     except (BadRequest, StatementError, TooManySignUps) as error:
         context.metrics.sign_in.sign_up("refused")
         outcome = "refused" if isinstance(error, BadRequest) else str(error)
         context.audit_writer.record_denied("", request.audit_address, "-- sign-up", outcome)
         raise
-    context.sign_up_limiter.count(request.address)
     context.metrics.sign_in.sign_up("created" if user.is_active else "pending")
     return user

@@ -8,9 +8,9 @@ from typing import Any
 from headgate_engine import (
     NO_PASSWORD,
     NewUser,
+    NotPending,
     Principal,
     Profile,
-    StatementError,
     User,
     UserStatus,
 )
@@ -225,10 +225,10 @@ async def approve_user(
     def approve() -> dict[str, Any]:
         user = _other_user(request, context, principal)
         if user.status is not UserStatus.PENDING:
-            raise StatementError("not pending")
+            raise NotPending
         if content:
             _apply_rights(request, context, principal, user, content)
-            status = context.engine.accounts.set_status
+            status = partial(context.engine.accounts.set_status, if_pending=True)
             status(principal, user, UserStatus.ACTIVE, request.audit_address)
         else:
             approve_sign_up(context, principal, user, request.audit_address)

@@ -50,7 +50,11 @@ async def relayed(directory: Streams) -> AsyncIterator[str]:
 
 async def _accept_and_pass(listener: socket.socket, directory: Streams) -> None:
     accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
-    local = await asyncio.open_unix_connection(sock=accepted)
+    try:
+        local = await asyncio.open_unix_connection(sock=accepted)
+    except BaseException:
+        accepted.close()
+        raise
     passing = [
         asyncio.ensure_future(_pass(local[0], directory[1])),
         asyncio.ensure_future(_pass(directory[0], local[1])),

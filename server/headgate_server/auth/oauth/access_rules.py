@@ -3,11 +3,14 @@
 Pure functions.
 """
 
+import unicodedata
 from collections.abc import Collection
 
 from headgate_server.auth.oauth.account import ProviderAccount
 from headgate_server.auth.oauth.errors import AccessRefused
 from headgate_server.config.oauth import OAuthSettings
+
+_DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 
 
 def check_access(account: ProviderAccount, settings: OAuthSettings) -> None:
@@ -15,7 +18,8 @@ def check_access(account: ProviderAccount, settings: OAuthSettings) -> None:
     if settings.allowed_domains:
         if not account.email_verified:
             raise AccessRefused("allowed-domains: the address is not verified")
-        if domain_of(account.email) not in map(canonical_domain, settings.allowed_domains):
+        domain = domain_of(account.email)
+        if not domain or domain not in map(canonical_domain, settings.allowed_domains):
             raise AccessRefused("allowed-domains: another domain")
         if settings.kind == "google" and settings.validate_hd:
             hosted = account.claims.get("hd")
@@ -44,8 +48,21 @@ def domain_of(email: str) -> str:
 
 
 def canonical_domain(domain: str) -> str:
-    """Returns *domain* in lower case and in ASCII (IDNA); "" if it has no such form."""
+    """Returns *domain* in lower case and in ASCII (IDNA); "" if it has no such form.
+
+    Python's codec takes `ß`, `ς` and joiners for other letters or none, as IDNA 2003 did. Since
+    IDNA 2008 (RFC 5894, section 7.2) such a name may have another owner.
+    """
+    lower = unicodedata.normalize("NFC", domain.lower().rstrip("."))
     try:
-        return domain.lower().rstrip(".").encode("idna").decode().lower()
+        return ".".join(map(_ascii_label, lower.split("."))).lower()
     except UnicodeError:
         return ""
+
+
+def _ascii_label(label: str) -> str:
+    if not label:
+        raise UnicodeError
+    if _DEVIATIONS.isdisjoint(label):
+        return label.encode("idna").decode()
+    return f"xn--{label.encode('punycode').decode()}"

@@ -14,6 +14,7 @@ from headgate_server.config.oauth import OAuthSettings
 
 _LEEWAY = 60.0
 _MAX_TEXT_BYTES = 1024
+_LATEST = 1 << 40  # Unix seconds: a token may name a time that no store has room for
 _PER_PAGE = "per_page=100"
 
 
@@ -35,11 +36,14 @@ class AccountReader:
             }.items()
         }
 
-    async def read(self, tokens: Tokens, *, nonce: str = "", subject: str = "") -> ProviderAccount:
+    async def read(
+        self, tokens: Tokens, *, nonce: str = "", subject: str = "", is_again: bool = False
+    ) -> ProviderAccount:
         """Returns the account that *tokens* are for, after all checks of the settings.
 
-        *nonce* is that of the flow. *subject* is the account of a session that is refreshed: its
-        tokens must be of this account. Raises AccessRefused and ProviderUnavailable.
+        *nonce* is that of the flow, and *is_again* whether the person signs in once more. *subject*
+        is the account of a session that is refreshed: its tokens must be of this account. Raises
+        AccessRefused and ProviderUnavailable.
         """
         settings = self._provider.settings
         if settings.kind == "github":
@@ -47,7 +51,7 @@ class AccountReader:
         elif settings.kind == "oauth2":
             account = await self._oauth2(tokens)
         else:
-            account = await self._openid(tokens, nonce, subject)
+            account = await self._openid(tokens, nonce, subject, is_again=is_again)
         if subject and account.subject != subject:
             raise AccessRefused("the tokens are of another account")
         check_access(account, settings)
@@ -66,7 +70,9 @@ class AccountReader:
         check_access(account, settings)
         return account
 
-    async def _openid(self, tokens: Tokens, nonce: str, subject: str) -> ProviderAccount:
+    async def _openid(
+        self, tokens: Tokens, nonce: str, subject: str, *, is_again: bool
+    ) -> ProviderAccount:
         provider, settings = self._provider, self._provider.settings
         now, endpoints = time.time(), await provider.endpoints()
         claims: Mapping[str, Any] = {}
@@ -76,7 +82,11 @@ class AccountReader:
                 raise AccessRefused("token endpoint: no ID token")
             verifier = await provider.verifier()
             claims = await verifier.verify(
-                tokens.id_token, now, nonce=nonce, access_token=tokens.access_token
+                tokens.id_token,
+                now,
+                nonce=nonce,
+                access_token=tokens.access_token,
+                is_again=is_again,
             )
         known = claims.get("sub") or subject
         if endpoints.user_info:
@@ -96,7 +106,7 @@ class AccountReader:
             account,
             sid=claims["sid"] if isinstance(claims.get("sid"), str) else "",
             issued_at=float(issued) - _LEEWAY if isinstance(issued, int | float) else now,
-            token_expires_at=int(expires) if isinstance(expires, int | float) else 0,
+            token_expires_at=int(min(expires, _LATEST)) if isinstance(expires, int | float) else 0,
         )
 
     def _account(

@@ -124,8 +124,11 @@ def _next_page(url: str, link: str) -> str:
     for part in link.split(","):
         target, _, parameters = part.strip().partition(">")
         if target.startswith("<") and 'rel="next"' in parameters.replace(" ", ""):
-            following = urljoin(url, target[1:])
-            return following if urlsplit(following)[:2] == urlsplit(url)[:2] else ""
+            try:
+                following = urljoin(url, target[1:])
+                return following if urlsplit(following)[:2] == urlsplit(url)[:2] else ""
+            except ValueError:
+                return ""  # no URL
     return ""
 
 

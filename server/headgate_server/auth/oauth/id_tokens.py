@@ -10,6 +10,7 @@ from headgate_server.auth.jwt.claim_checks import check
 from headgate_server.auth.jwt.token_parser import ParsedToken, TokenError, parse
 from headgate_server.auth.jwt.verifier import TokenVerifier
 from headgate_server.auth.oauth.errors import AccessRefused, ProviderUnavailable
+from headgate_server.auth.oauth.login_flow import FLOW_SECONDS
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.oauth import OAuthSettings
 
@@ -19,6 +20,7 @@ _ALGORITHMS = (
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
 _MAX_AGE_SECONDS = 600.0
+_LEEWAY_SECONDS = 60.0
 _MAX_TOKEN_BYTES = 16_384
 _MAX_SUBJECT_CHARS = 255
 _LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -44,12 +46,20 @@ class IdTokenVerifier:
         self._verifier = TokenVerifier(self._jwt)
 
     async def verify(
-        self, text: str, now: float, *, nonce: str = "", access_token: str = ""
+        self,
+        text: str,
+        now: float,
+        *,
+        nonce: str = "",
+        access_token: str = "",
+        is_again: bool = False,
     ) -> Mapping[str, Any]:
         """Returns the claims of the ID token *text*, which is valid at the Unix time *now*.
 
-        *nonce* must be its nonce, if given; *access_token* its `at_hash`, if it has one. Raises
-        AccessRefused, and ProviderUnavailable if the keys are not available.
+        *nonce* must be its nonce, if given; *access_token* its `at_hash`, if it has one. With
+        *is_again*, the person must have signed in at the provider during the flow: `max_age` goes
+        by the browser, which may leave it out. Raises AccessRefused, and ProviderUnavailable if the
+        keys are not available.
         """
         token = await self._verified(text, now, "ID token")
         claims = token.claims
@@ -59,6 +69,8 @@ class IdTokenVerifier:
         if access_token and expected is not None:
             if expected != _at_hash(access_token, token.algorithm):
                 raise AccessRefused("ID token: at_hash is not that of the access token")
+        if is_again and not _is_recent(claims.get("auth_time"), now):
+            raise AccessRefused("ID token: auth_time is not of this sign-in")
         allowed = self._settings.required_acr
         if allowed and claims.get("acr") not in allowed:
             raise AccessRefused("ID token: acr is not one of required-acr")
@@ -120,6 +132,13 @@ class IdTokenVerifier:
     async def close(self) -> None:
         """Cancels running fetches of keys."""
         await self._verifier.source.close()
+
+
+def _is_recent(auth_time: object, now: float) -> bool:
+    """Returns whether *auth_time*, of a verified token, lies within the time of a flow."""
+    if isinstance(auth_time, bool) or not isinstance(auth_time, int | float):
+        return False
+    return auth_time >= now - FLOW_SECONDS - _LEEWAY_SECONDS
 
 
 def _at_hash(access_token: str, algorithm: str) -> str:

@@ -3,11 +3,12 @@
 Uses the I/O-free parts of Authlib.
 """
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 from headgate_server.auth.oauth.documents import ProviderDocuments
 from headgate_server.auth.oauth.errors import AccessRefused, ProviderUnavailable
@@ -60,14 +61,22 @@ class OAuthProvider:
         self.documents = ProviderDocuments(settings)
         self._endpoints: Endpoints | None = None
         self._known_until = 0.0
+        self._discovery: asyncio.Task[Endpoints] | None = None
         self._verifier: IdTokenVerifier | None = None
 
     async def endpoints(self) -> Endpoints:
-        """Returns the endpoints: by the settings, or by discovery. Raises ProviderUnavailable."""
+        """Returns the endpoints: by the settings, or by discovery. Raises ProviderUnavailable.
+
+        Callers at the same time share one discovery.
+        """
         if self._endpoints is not None and time.monotonic() < self._known_until:
             return self._endpoints
+        if self._discovery is None or self._discovery.done():
+            self._discovery = asyncio.ensure_future(self._discovered())
+        discovery = self._discovery
+        await asyncio.wait([discovery])  # goes on for the others if this caller is cancelled
         try:
-            self._endpoints = await self._discovered()
+            self._endpoints = discovery.result()
         except ProviderUnavailable:
             if self._endpoints is None:
                 raise
@@ -91,13 +100,14 @@ class OAuthProvider:
             raise ProviderUnavailable("discovery: issuer is not the option issuer")
         methods = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         only_body = isinstance(methods, list) and "client_secret_basic" not in methods
+        schemes = ("https", "http") if settings.allow_insecure_urls else ("https",)
         return Endpoints(
-            settings.auth_url or _url(found, "authorization_endpoint"),
-            settings.token_url or _url(found, "token_endpoint"),
-            _url(found, "userinfo_endpoint", required=False),
-            _url(found, "end_session_endpoint", required=False),
-            _url(found, "device_authorization_endpoint", required=False),
-            _url(found, "jwks_uri"),
+            settings.auth_url or _url(found, "authorization_endpoint", schemes),
+            settings.token_url or _url(found, "token_endpoint", schemes),
+            _url(found, "userinfo_endpoint", schemes, required=False),
+            _url(found, "end_session_endpoint", schemes, required=False),
+            _url(found, "device_authorization_endpoint", schemes, required=False),
+            _url(found, "jwks_uri", schemes),
             found.get("authorization_response_iss_parameter_supported") is True,
             only_body if settings.auth_style == "auto" else settings.auth_style == "in_params",
         )
@@ -219,6 +229,8 @@ class OAuthProvider:
 
     async def close(self) -> None:
         """Closes all connections."""
+        if self._discovery is not None:
+            self._discovery.cancel()
         if self._verifier is not None:
             await self._verifier.close()
         self.documents.close()
@@ -234,10 +246,19 @@ class TokenEndpointError(ProviderUnavailable):
         self.code = code
 
 
-def _url(found: Mapping[str, Any], name: str, *, required: bool = True) -> str:
+def _url(
+    found: Mapping[str, Any], name: str, schemes: Sequence[str], *, required: bool = True
+) -> str:
+    """Returns the URL *name* in the discovery document *found*, of one of *schemes*."""
     url = found.get(name)
     if isinstance(url, str) and url:
-        return url
+        try:
+            parts = urlsplit(url)
+            if parts.scheme in schemes and parts.hostname and parts.port != 0:
+                return url
+        except ValueError:
+            pass  # the port is no number, or an address in brackets is none
+        raise ProviderUnavailable(f"discovery: {name}: no https URL")
     if required:
         raise ProviderUnavailable(f"discovery: no {name}")
     return ""

@@ -1,8 +1,11 @@
 """The configured providers, and the sign-ins that are on their way."""
 
+import asyncio
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from headgate_engine import Engine
 from headgate_grammar import GenerationalCache
@@ -12,7 +15,6 @@ from headgate_server.auth.oauth.login_flow import (
     FLOW_SECONDS,
     LoginFlow,
     Purpose,
-    cookie_name,
     new_flow,
     opened_flow,
 )
@@ -23,15 +25,24 @@ from headgate_server.config.settings import Settings
 
 _MAX_USED_STATES = 10_000
 _MAX_FLOWS = 4
+_MAX_LOGOUTS_PER_SECOND = 20
+_RETIREMENT_SECONDS = 60.0
 
 
 class ProviderRegistry:
     """The enabled providers of *settings*.
 
+    After a reload, *previous* is the registry before it: states that were used there stay used.
     Raises ValueError for an invalid setting: one line that names the option.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, run: Run) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        run: Run,
+        previous: "ProviderRegistry | None" = None,
+    ) -> None:
         self.sealer = Sealer(settings.secret_key_file or f"{settings.store_path}.key")
         self._by_name: dict[str, ProviderSignIn] = {}
         for one in settings.oauth:
@@ -44,6 +55,9 @@ class ProviderRegistry:
         self._used: GenerationalCache[bytes, bool] = GenerationalCache(
             _MAX_USED_STATES, float(FLOW_SECONDS)
         )
+        if previous is not None:
+            self._used = previous._used
+        self._logout_second = self._logouts = 0
         self._auto_login = [
             one.name
             for one in settings.oauth
@@ -73,19 +87,15 @@ class ProviderRegistry:
         flow = new_flow(sign_in.settings.name, redirect, purpose, session_id)
         return flow, await sign_in.provider.authorization_url(flow)
 
-    def flow_of_callback(
-        self, name: str, state: str, cookies: Iterable[tuple[str, str]]
-    ) -> LoginFlow:
+    def flow_of_callback(self, name: str, state: str, values: Iterable[str]) -> LoginFlow:
         """Returns the flow of the callback with *state* of the provider *name*.
 
-        *cookies* are all cookies of the request. Each state is valid once. Raises NotBegunHere, and
-        OSError if the file of keys cannot be used.
+        *values* are those of the cookies with the flow's name: a browser may have one of another
+        path or domain, too. Each state is valid once. Raises NotBegunHere, and OSError if the file
+        of keys cannot be used.
         """
         digest = hashlib.sha256(state.encode("utf-8", "surrogatepass")).digest()
-        wanted = cookie_name(state)
-        for cookie, value in cookies:
-            if cookie != wanted or not state:
-                continue
+        for value in islice(values, _MAX_FLOWS * 2):
             flow = opened_flow(value, self.sealer)
             if flow is None or flow.provider != name:
                 continue
@@ -97,11 +107,26 @@ class ProviderRegistry:
             return flow
         raise NotBegunHere("callback: no cookie of this sign-in")
 
+    def admits_logout(self) -> bool:
+        """Counts a logout by a provider; returns False beyond 20 in a second."""
+        second = int(time.monotonic())
+        if second != self._logout_second:
+            self._logout_second, self._logouts = second, 0
+        self._logouts += 1
+        return self._logouts <= _MAX_LOGOUTS_PER_SECOND
+
     @staticmethod
     def superfluous(cookies: Mapping[str, str]) -> list[str]:
         """Returns the names of the cookies to delete, so that one more flow has room."""
         flows = [name for name in cookies if name.startswith(COOKIE_PREFIX)]
         return flows[: max(0, len(flows) - _MAX_FLOWS + 1)]
+
+    async def retire(self) -> None:
+        """Closes the connections once the sign-ins that use them have had their time."""
+        try:
+            await asyncio.sleep(_RETIREMENT_SECONDS)
+        finally:  # also if the process stops
+            await self.close()
 
     async def close(self) -> None:
         """Closes the connections to all providers."""

@@ -109,7 +109,8 @@ class ProviderSignIn:
         if len(codes) != 1 or not 0 < len(codes[0]) <= _MAX_CODE_CHARS:
             raise SignInRefused(400, "the provider sent no valid code", "callback: code")
         tokens = await self.provider.exchange(codes[0], flow.verifier)
-        return await self._reader.read(tokens, nonce=flow.nonce), tokens
+        is_again = flow.purpose == "again"
+        return await self._reader.read(tokens, nonce=flow.nonce, is_again=is_again), tokens
 
     async def account_of_device(self, device_code: str) -> tuple[ProviderAccount, Tokens]:
         """Returns the account that approved the device, and its tokens (RFC 8628).
@@ -215,7 +216,8 @@ class ProviderSignIn:
             raise AccessRefused("no key opens the refresh token")
         tokens = await self.provider.refresh(token.decode())
         account = await self._reader.read(tokens, subject=subject)
-        rights = self.rights(account)
+        # Without a new ID token and user information, the provider says nothing about rights.
+        rights = self.rights(account) if account.claims else None
         user = await self._provisioned(account, rights, address)
         if not user.is_active:
             raise AccessRefused("the user is disabled")

@@ -16,7 +16,7 @@ from headgate_server.http.request import Request
 from headgate_server.telemetry.log_message import log_message
 
 _MAX_FORM_BYTES = 256 * 1024
-_TOKEN_SECONDS = 86_400  # that a token without `exp` counts as used
+_TOKEN_SECONDS = 86_400  # that a token counts as used at most
 
 
 async def end_sessions(page: StarletteRequest) -> Response:
@@ -26,9 +26,13 @@ async def end_sessions(page: StarletteRequest) -> Response:
     request, context = page.scope["headgate"]
     registry = context.providers
     sign_in = registry.get(page.path_params["name"]) if registry is not None else None
-    if sign_in is None:
+    if registry is None or sign_in is None:
         raise HTTPException(404)
     name = sign_in.settings.name
+    if not registry.admits_logout():
+        context.metrics.sign_in.oauth(name, "logout", "refused")
+        request.log.error = "too many logout tokens in a second"
+        return JSONResponse({"error": "temporarily_unavailable"}, 429, {"Retry-After": "1"})
     try:
         revoked = await _end(request, context, sign_in)
     except SignInRefused as error:
@@ -50,8 +54,10 @@ async def _end(request: Request, context: AppContext, sign_in: ProviderSignIn) -
     now = time.time()
     claims: Any = await (await sign_in.provider.verifier()).verify_logout(text, now)
     digest = hashlib.sha256(f"{sign_in.settings.issuer}\0{claims['jti']}".encode()).digest()
+    # `exp` may lie beyond any date, but `_verified` accepts no token that is older than 10 minutes.
     ends = claims.get("exp")
-    ends_at = int(ends) + 120 if isinstance(ends, int | float) else int(now) + _TOKEN_SECONDS
+    ends = ends + 120 if isinstance(ends, int | float) else now + _TOKEN_SECONDS
+    ends_at = int(min(ends, now + _TOKEN_SECONDS))
 
     def end() -> int:
         if not context.store.upkeep(lambda tx: tx.use_token(digest, ends_at)):

@@ -17,6 +17,7 @@ from headgate_engine import (
 )
 from headgate_server.api.accounts.sessions import begin_session, check_secure_cookie
 from headgate_server.app_context import AppContext
+from headgate_server.auth.credentials import RequestCredentials, session_tokens
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.oauth.account import ProviderAccount
 from headgate_server.auth.oauth.errors import AccessRefused, NotBegunHere, SignInRefused
@@ -29,6 +30,7 @@ from headgate_server.auth.terminal_code import Terminal, terminal_of
 from headgate_server.console.pages import terminal_sign_in
 from headgate_server.console.rendering import render
 from headgate_server.console.visit import error_response, local_path
+from headgate_server.http.cross_site import is_cross_site
 from headgate_server.http.request import Request
 from headgate_server.telemetry.log_message import log_message
 
@@ -60,6 +62,11 @@ async def start(page: StarletteRequest) -> Response:
                 return RedirectResponse(f"/login?redirect={_ACCOUNT_PAGE}", 303)
             assert principal.session is not None
             session_id = principal.session.id
+            if purpose == "link" and is_cross_site(
+                request.headers, context.settings.trusted_origins
+            ):
+                # Else another site could link an account of its own to the person signed in here.
+                raise AccessRefused("link: begun by another site", "link it on your account page")
             if purpose == "link" and not is_recent_login(principal, context.engine.sessions.now()):
                 return RedirectResponse(f"/login?again=1&redirect={_ACCOUNT_PAGE}", 303)
         if purpose == "link":
@@ -92,7 +99,8 @@ async def callback(page: StarletteRequest) -> Response:
     try:
         if len(states) != 1:
             raise NotBegunHere("callback: not one state")
-        find = partial(registry.flow_of_callback, name, states[0], page.cookies.items())
+        shown = RequestCredentials({}, request.headers.getlist, cookie_name=cookie_name(states[0]))
+        find = partial(registry.flow_of_callback, name, states[0], session_tokens(shown))
         flow = await context.run_in_thread(find)
         account, tokens = await sign_in.account_of_callback(parameters, flow)
         if flow.purpose == "link":
@@ -200,7 +208,9 @@ async def _link(
     if session is None or session.refusal(engine.sessions.limits, engine.sessions.now()):
         raise AccessRefused("link: the session has ended", "your session has ended, sign in again")
     shown = await _signed_in(request, context)
-    if shown is not None and shown.session is not None and shown.session.id != session.id:
+    # A browser sends no strict cookie to the callback: then the cookie of the flow has to do.
+    is_sent = shown is not None or context.settings.cookie_samesite != "strict"
+    if is_sent and (shown is None or shown.session is None or shown.session.id != session.id):
         raise AccessRefused("link: another session", "another person is signed in here")
     user = await context.run_in_thread(partial(context.store.user_by_id, session.user_id))
     if user is None or not user.is_active:

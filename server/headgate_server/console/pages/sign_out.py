@@ -8,7 +8,7 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from headgate_engine import AuthenticationFailed, Principal, SessionRejected
-from headgate_server.api.accounts.sessions import end_session
+from headgate_server.api.accounts.sessions import end_session, end_shown_sessions
 from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import Unauthenticated
 from headgate_server.auth.oauth.errors import ProviderUnavailable
@@ -50,6 +50,8 @@ async def _signed_out(request: Request, context: AppContext, *, to_json: bool) -
     url = await address_after(context, principal)
     if principal.session is not None:
         await end_session(request, context, principal)
+    elif context.settings.proxy.enable_login_token:
+        await end_shown_sessions(request, context)
     if to_json:
         if url == _SIGNED_OUT:
             return Response(status_code=204)

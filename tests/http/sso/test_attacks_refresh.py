@@ -1,0 +1,94 @@
+"""Sessions of providers that say little at a refresh, and claims that demote administrators."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headgate_engine import SqliteStore
+from support.account_requests import COOKIE, send
+from support.console_requests import Visitor
+from support.fake_openid import FakeOpenID
+from support.local_server import LocalServer
+from support.sso import come_back, provider_table, serve_with
+
+
+@pytest.fixture(autouse=True)
+def _changes_are_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the server see at once what a test writes to its store: not 50 ms later."""
+    monkeypatch.setattr("headgate_engine.stores.sqlite.read_cache.MARK_CACHE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeOpenID]:
+    with FakeOpenID() as provider:
+        yield provider
+
+
+@pytest.fixture
+def start(serve: Any, tmp_path: Path, provider: FakeOpenID) -> Callable[..., LocalServer]:
+    def started(**options: Any) -> LocalServer:
+        table = provider_table(provider, use_refresh_token=True, **options)
+        return serve_with(serve, tmp_path, table)
+
+    return started
+
+
+def let_access_end(server: LocalServer) -> None:
+    """Lets the access of all sessions of providers end a second ago."""
+    with closing(SqliteStore(server.store)) as store:
+        for session in store.sessions():
+            if session.access_expires_at:
+                ended = replace(session, access_expires_at=session.created_at - 1)
+                store.upkeep(lambda tx, it=ended: tx.put_session(it))  # type: ignore[misc]
+
+
+def test_a_refresh_that_says_nothing_changes_no_rights(
+    start: Callable[..., LocalServer], provider: FakeOpenID
+) -> None:
+    del provider.discovery["userinfo_endpoint"]
+    server = start(groups_attribute_path="groups", db_mapping=["staff:shop:READ"])
+    visitor = Visitor(server)
+    come_back(visitor, provider)
+    provider.change(provider.token_path, {}, without=("id_token",))
+    let_access_end(server)
+    assert visitor.get("/api/whoami").json["grants"] == {"shop": "READ"}
+    # What it does say counts.
+    provider.accounts["ann"]["groups"] = []
+    let_access_end(server)
+    assert visitor.get("/api/whoami").json["grants"] == {}
+
+
+def test_a_refresh_that_says_nothing_is_no_member_of_a_group(
+    start: Callable[..., LocalServer], provider: FakeOpenID
+) -> None:
+    del provider.discovery["userinfo_endpoint"]
+    server = start(allowed_groups=["staff"])
+    visitor = Visitor(server)
+    come_back(visitor, provider)
+    provider.change(provider.token_path, {}, without=("id_token",))
+    let_access_end(server)
+    assert visitor.get("/api/whoami").status == 401
+
+
+def test_claims_demote_administrators_but_not_the_last_one(
+    start: Callable[..., LocalServer], provider: FakeOpenID
+) -> None:
+    server = start(role_attribute_path="role", allow_assign_admin=True)
+    provider.accounts["ann"]["role"] = "GrafanaAdmin"
+    visitor = Visitor(server)
+    come_back(visitor, provider)
+    (root,) = send(server, "GET", "/api/users?name=root").json
+    path = f"/api/users/{root['id']}"
+    assert send(server, "PUT", f"{path}/disable", cookie=visitor.cookies[COOKIE]).status == 204
+    provider.accounts["ann"]["role"] = "Viewer"
+    let_access_end(server)
+    assert visitor.get("/api/whoami").json["admin"] is True
+    come_back(visitor, provider)
+    assert visitor.get("/api/whoami").json["admin"] is True
+    assert send(server, "PUT", f"{path}/enable", cookie=visitor.cookies[COOKIE]).status == 204
+    let_access_end(server)
+    assert visitor.get("/api/whoami").json["admin"] is False
