@@ -63,6 +63,8 @@ async def _accept_and_pass(listener: socket.socket, directory: Streams) -> None:
         # When one side ends its direction, the other side has to end, too.
         await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # First what needs no waiting: a second cancellation may end the waiting.
+        local[1].transport.abort()
         for one in passing:
             one.cancel()
         await asyncio.gather(*passing, return_exceptions=True)
