@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = CommandParser(prog="headgate key", description="API keys of users.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     create = commands.add_parser("create", help="make a key, and print it")
-    create.add_argument("--user", metavar="NAME", required=True, help="the owner of the key")
+    create.add_argument("--user", metavar="NAME", help="the owner; with --server: by default you")
     create.add_argument("--name", metavar="KEY", required=True, help="the name of the key")
     create.add_argument(
         "--grant", metavar="DB=READ", action="append", default=[], help="READ, WRITE or ALL on DB"
@@ -61,6 +61,8 @@ def _run(flags: argparse.Namespace) -> int:
         from headgate.key_on_server import run as run_on_server
 
         return run_on_server(flags, _COLUMNS, _duration)
+    if flags.command == "create" and flags.user is None:
+        raise ValueError("--user: expected the owner of the key")
     text = ""
     if flags.command == "check":
         text = sys.stdin.readline().strip()

@@ -43,7 +43,9 @@ def _id(flags: argparse.Namespace) -> str:
 
 
 def _content(flags: argparse.Namespace, duration: Duration) -> dict[str, Any]:
-    content: dict[str, Any] = {"user": flags.user, "name": flags.name}
+    content: dict[str, Any] = {"name": flags.name}
+    if flags.user is not None:
+        content["user"] = flags.user
     grants = {}
     for text in flags.grant:
         database, equals, privilege = text.rpartition("=")
@@ -65,10 +67,13 @@ def _list(
     server: ServerRequests, flags: argparse.Namespace, columns: tuple[str, ...], duration: Duration
 ) -> None:
     parameters = {"user": flags.user} if flags.user is not None else {}
+    # A user without the admin flag sees their own keys.
+    sees_all = flags.user is not None or server.send("GET", "/api/whoami")["admin"]
+    path = "/api/keys" if sees_all else "/api/user/keys"
     now, unused = time.time(), duration("--unused", flags.unused) if flags.unused else 0
     keys = [
         key
-        for page in server.pages("/api/keys", parameters)
+        for page in server.pages(path, parameters)
         for key in page
         if (not flags.expired or 0 < _time(key, "expiresAt") <= now)
         and (not unused or now - max(_time(key, "createdAt"), _time(key, "lastSeenAt")) >= unused)
