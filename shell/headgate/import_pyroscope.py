@@ -191,7 +191,7 @@ def _disable(tx: Tx, name: str) -> None:
 def _take_keys(
     keys: Sequence[PyroscopeKey], databases: Sequence[str], plan: _Plan, flags: argparse.Namespace
 ) -> None:
-    """Plans *keys* and their owner, who gets the rights that the keys need, and no others."""
+    """Plans *keys* and their owner, with the rights that the keys need, and no others."""
     owner = plan.store.user(flags.keys_owner)
     taken = list(_usable_keys(keys, plan, flags))
     if not taken:

@@ -75,7 +75,7 @@ class Accounts:
     def sign_up(
         self, new: NewUser, address: str = "", *, pending: bool, max_pending: int = 0
     ) -> User:
-        """Creates the user *new*, who asked for it without a login. Returns the user.
+        """Creates the user *new* for a client without a login. Returns the user.
 
         With *pending* the user waits for an administrator's approval, without rights. At most
         *max_pending* users wait. Raises what `create` raises, AdminRequiredFirst while there are

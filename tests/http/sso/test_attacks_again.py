@@ -1,7 +1,6 @@
 """Attacks on the sign-in that a person repeats before they change how they sign in."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,9 @@ from support.console_requests import Visitor
 from support.fake_openid import FakeOpenID
 from support.sso import come_back, provider_table, serve_with
 
+pytest_plugins = ("support.fake_openid_fixtures",)
+
 AGAIN = "/login/corp?again=1&redirect=/console/account"
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
 
 
 @pytest.mark.parametrize(

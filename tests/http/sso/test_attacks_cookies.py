@@ -1,6 +1,5 @@
 """Attacks on the cookies of flows."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,7 @@ from support.console_requests import Visitor
 from support.fake_openid import FakeOpenID
 from support.sso import path_of, provider_table, serve_with
 
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
+pytest_plugins = ("support.fake_openid_fixtures",)
 
 
 @pytest.mark.parametrize(

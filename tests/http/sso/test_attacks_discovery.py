@@ -1,7 +1,7 @@
 """Addresses that a provider may not lead to: in discovery documents, and behind `Link`."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +17,10 @@ from support.local_server import LocalServer
 from support.sso import come_back, provider_table, serve_with
 from support.waiting import poll_until
 
+pytest_plugins = ("support.fake_openid_fixtures",)
+
 Serve = Callable[..., LocalServer]
 BAD = ["javascript:alert(1)//", "https://[", "https://x:y/", "//x/", "/x", "ftp://x/", "https:///"]
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
 
 
 @pytest.mark.parametrize("url", BAD)

@@ -1,6 +1,6 @@
 """Attacks on links between accounts: by pages of other sites, and in other browsers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,9 @@ from support.local_server import LocalServer
 from support.servers import ROOT
 from support.sso import come_back, path_of, provider_table, serve_with
 
+pytest_plugins = ("support.fake_openid_fixtures",)
+
 Serve = Callable[..., LocalServer]
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
 
 
 @pytest.fixture

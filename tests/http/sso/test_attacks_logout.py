@@ -1,10 +1,8 @@
 """Attacks on the endpoint at which a provider ends sessions, and by dates beyond any date."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -13,23 +11,11 @@ from support.console_requests import Visitor
 from support.fake_openid import FakeOpenID
 from support.local_server import LocalServer
 from support.servers import Answer
-from support.sso import come_back, provider_table, serve_with
+from support.sso import come_back
+
+pytest_plugins = ("support.fake_openid_fixtures",)
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
-
-
-@pytest.fixture
-def start(serve: Any, tmp_path: Path, provider: FakeOpenID) -> Callable[..., LocalServer]:
-    def started(**options: Any) -> LocalServer:
-        return serve_with(serve, tmp_path, provider_table(provider, **options))
-
-    return started
 
 
 def logout(server: LocalServer, token: str) -> Answer:
@@ -38,12 +24,12 @@ def logout(server: LocalServer, token: str) -> Answer:
 
 
 def test_a_flood_of_logout_tokens_is_verified_in_part(
-    start: Callable[..., LocalServer], provider: FakeOpenID, monkeypatch: pytest.MonkeyPatch
+    start_server: Callable[..., LocalServer], provider: FakeOpenID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr("headgate_server.auth.oauth.registry.time", clock)
-    server = start()
+    server = start_server()
     statuses = Counter(logout(server, "a.b.c").status for _ in range(30))
     assert statuses == {400: 20, 429: 10}
     now[0] += 1
@@ -52,9 +38,9 @@ def test_a_flood_of_logout_tokens_is_verified_in_part(
 
 @pytest.mark.parametrize("exp", [1e300, 10**30])
 def test_a_logout_token_may_end_beyond_any_date(
-    start: Callable[..., LocalServer], provider: FakeOpenID, exp: float
+    start_server: Callable[..., LocalServer], provider: FakeOpenID, exp: float
 ) -> None:
-    server = start()
+    server = start_server()
     visitor = Visitor(server)
     come_back(visitor, provider)
     token = provider.logout_token("ann", exp=exp)
@@ -65,9 +51,9 @@ def test_a_logout_token_may_end_beyond_any_date(
 
 @pytest.mark.parametrize("exp", [1e300, 10**30])
 def test_an_id_token_may_end_beyond_any_date(
-    start: Callable[..., LocalServer], provider: FakeOpenID, exp: float
+    start_server: Callable[..., LocalServer], provider: FakeOpenID, exp: float
 ) -> None:
-    server = start(session_ends_with_token=True)
+    server = start_server(session_ends_with_token=True)
     provider.change_id_token({"exp": exp})
     visitor = Visitor(server)
     assert come_back(visitor, provider).status == 303

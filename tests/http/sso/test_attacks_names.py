@@ -1,6 +1,5 @@
 """Names and claims of accounts that no user may have."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,7 @@ from support.console_requests import Visitor
 from support.fake_openid import FakeOpenID
 from support.sso import come_back, provider_table, serve_with
 
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
+pytest_plugins = ("support.fake_openid_fixtures",)
 
 
 def test_a_new_user_has_a_name_that_a_statement_could_give(

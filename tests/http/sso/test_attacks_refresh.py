@@ -1,6 +1,6 @@
 """Sessions of providers that say little at a refresh, and claims that demote administrators."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +15,8 @@ from support.fake_openid import FakeOpenID
 from support.local_server import LocalServer
 from support.sso import come_back, provider_table, serve_with
 
-
-@pytest.fixture(autouse=True)
-def _changes_are_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the server see at once what a test writes to its store: not 50 ms later."""
-    monkeypatch.setattr("headgate_engine.stores.sqlite.read_cache.MARK_CACHE_SECONDS", 0.0)
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
+pytest_plugins = ("support.fake_openid_fixtures",)
+pytestmark = pytest.mark.usefixtures("changes_are_seen_at_once")
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """Reloads while people sign in."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from support.account_requests import COOKIE
 from support.console_requests import Visitor
@@ -15,11 +12,7 @@ from support.key_server import Said
 from support.provider_server import Asked
 from support.sso import path_of, provider_table, serve_with
 
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
+pytest_plugins = ("support.fake_openid_fixtures",)
 
 
 def test_a_reload_breaks_no_sign_in(serve: Any, tmp_path: Path, provider: FakeOpenID) -> None:

@@ -1,6 +1,6 @@
 """People sign a terminal in by a code that they enter on another device (RFC 8628)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,9 @@ from support.provider_server import as_json
 from support.sso import provider_table, serve_with
 from support.terminal_requests import TERMINAL, device, post, reason, redeem
 
+pytest_plugins = ("support.fake_openid_fixtures",)
+
 Serve = Callable[..., LocalServer]
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
 
 
 @pytest.fixture

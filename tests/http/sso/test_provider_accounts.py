@@ -1,6 +1,6 @@
 """Which accounts of providers may sign in, which users they become, and what rights they get."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,9 @@ from support.local_server import LocalServer
 from support.servers import ROOT
 from support.sso import come_back, path_of, provider_table, serve_with
 
+pytest_plugins = ("support.fake_openid_fixtures",)
+
 Serve = Callable[..., LocalServer]
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
-
-
-@pytest.fixture
-def start(serve: Serve, tmp_path: Path, provider: FakeOpenID) -> Callable[..., LocalServer]:
-    """Starts a server whose provider `corp` has these options."""
-
-    def started(auth: str = "", **options: Any) -> LocalServer:
-        return serve_with(serve, tmp_path, provider_table(provider, **options), auth=auth)
-
-    return started
 
 
 def user(server: LocalServer, name: str) -> Any:
@@ -58,13 +44,13 @@ DOMAINS = [
 
 @pytest.mark.parametrize(("email", "verified", "status"), DOMAINS)
 def test_a_verified_address_of_an_allowed_domain_is_needed(
-    start: Callable[..., LocalServer],
+    start_server: Callable[..., LocalServer],
     provider: FakeOpenID,
     email: str,
     verified: object,
     status: int,
 ) -> None:
-    server = start(allowed_domains=["example.com", "bücher.example"])
+    server = start_server(allowed_domains=["example.com", "bücher.example"])
     provider.accounts["ann"] |= {"email": email, "email_verified": verified}
     assert come_back(Visitor(server), provider).status == status
 
@@ -89,17 +75,20 @@ def test_domains_have_one_form() -> None:
     ],
 )
 def test_restrictions_all_have_to_hold(
-    start: Callable[..., LocalServer], provider: FakeOpenID, options: dict[str, Any], status: int
+    start_server: Callable[..., LocalServer],
+    provider: FakeOpenID,
+    options: dict[str, Any],
+    status: int,
 ) -> None:
-    server = start(**options)
+    server = start_server(**options)
     assert come_back(Visitor(server), provider).status == status
     assert (user(server, "ann") is not None) == (status == 303)
 
 
 def test_rights_come_from_claims_and_follow_them(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(
+    server = start_server(
         groups_attribute_path="groups",
         db_mapping=["staff:shop:READ", "ops:shop:WRITE"],
         admin_subjects=["boss"],
@@ -115,9 +104,9 @@ def test_rights_come_from_claims_and_follow_them(
 
 
 def test_a_new_user_without_claimed_rights_gets_those_of_a_sign_up(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start('signup-databases = ["shop"]', admin_subjects=["ann"])
+    server = start_server('signup-databases = ["shop"]', admin_subjects=["ann"])
     come_back(Visitor(server), provider)
     found = user(server, "ann")
     assert (found["grants"], found["admin"]) == ({"shop": "READ"}, True)
@@ -135,14 +124,14 @@ def test_a_new_user_without_claimed_rights_gets_those_of_a_sign_up(
     ],
 )
 def test_an_account_takes_over_a_user_only_where_it_is_said(
-    start: Callable[..., LocalServer],
+    start_server: Callable[..., LocalServer],
     provider: FakeOpenID,
     auth: str,
     options: dict[str, Any],
     taken_over: tuple[str, ...],
     name: str,
 ) -> None:
-    server = start(auth, **options)
+    server = start_server(auth, **options)
     server.query("CREATE USER todd WITH PASSWORD 'pw-todd-1'", ROOT)
     provider.accounts["thief"] = {"preferred_username": name, "email": f"{name}@example.com"}
     visitor = Visitor(server)
@@ -151,22 +140,22 @@ def test_an_account_takes_over_a_user_only_where_it_is_said(
         assert answer.status == 303 and visitor.get("/api/user").json["name"] == name
     else:
         assert answer.status == 403 and COOKIE not in visitor.cookies
-        assert "The user name belongs to somebody else." in page_text(answer)
+        assert "The user name belongs to another person." in page_text(answer)
 
 
 def test_a_suffix_keeps_names_apart(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(name_suffix="@corp")
+    server = start_server(name_suffix="@corp")
     provider.accounts["ann"]["preferred_username"] = "root"
     come_back(Visitor(server), provider)
     assert user(server, "root@corp")["admin"] is False
 
 
 def test_the_email_look_up_needs_verified_addresses_on_both_sides(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(
+    server = start_server(
         "oauth-allow-insecure-email-lookup = true",
         allowed_domains=["example.com"],
         allow_sign_up=False,
@@ -182,9 +171,9 @@ def test_the_email_look_up_needs_verified_addresses_on_both_sides(
 
 
 def test_disabled_and_pending_users_stay_out(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start()
+    server = start_server()
     come_back(Visitor(server), provider)
     id = user(server, "ann")["id"]
     assert send(server, "PUT", f"/api/users/{id}/disable").status == 204
@@ -193,9 +182,9 @@ def test_disabled_and_pending_users_stay_out(
 
 
 def test_a_dropped_user_does_not_come_back_with_an_old_sign_in(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start()
+    server = start_server()
     visitor = Visitor(server)
     come_back(visitor, provider)
     begun = visitor.get("/login/corp")
@@ -206,9 +195,9 @@ def test_a_dropped_user_does_not_come_back_with_an_old_sign_in(
 
 
 def test_people_link_and_unlink_accounts_themselves(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(allow_sign_up=False)
+    server = start_server(allow_sign_up=False)
     server.query("CREATE USER todd WITH PASSWORD 'pw-todd-1'", ROOT)
     todd, other = Visitor(server, "todd", "pw-todd-1"), Visitor(server)
     assert 'href="/login/corp?link=1"' in page_text(todd.get("/console/account"))
@@ -230,9 +219,9 @@ def test_people_link_and_unlink_accounts_themselves(
 
 
 def test_a_link_is_for_the_session_that_began_it(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(allow_sign_up=False)
+    server = start_server(allow_sign_up=False)
     for name in ("todd", "carla"):
         server.query(f"CREATE USER {name} WITH PASSWORD 'pw-{name}-1'", ROOT)
     todd, carla = Visitor(server, "todd", "pw-todd-1"), Visitor(server, "carla", "pw-carla-1")
@@ -254,9 +243,9 @@ def test_a_link_is_for_the_session_that_began_it(
 
 
 def test_the_only_way_to_sign_in_stays(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start()
+    server = start_server()
     ann = Visitor(server)
     come_back(ann, provider)
     (identity,) = ann.get("/api/user/identities").json
@@ -268,9 +257,9 @@ def test_the_only_way_to_sign_in_stays(
 
 
 def test_an_external_user_has_no_password_to_set(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start()
+    server = start_server()
     come_back(Visitor(server), provider)
     answer = server.query("SET PASSWORD FOR ann = 'pw-ann-12'", ROOT)
     assert b"external users can't be modified" in answer.body

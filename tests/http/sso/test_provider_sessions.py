@@ -1,6 +1,6 @@
 """Sessions of people that came by a provider: refresh, sign-out, and logout by the provider."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -17,31 +17,12 @@ from support.fake_openid import LOGOUT_EVENT, FakeOpenID
 from support.key_server import Said
 from support.local_server import LocalServer
 from support.servers import ROOT
-from support.sso import BASE_URL, come_back, provider_table, serve_with
+from support.sso import BASE_URL, come_back
+
+pytest_plugins = ("support.fake_openid_fixtures",)
+pytestmark = pytest.mark.usefixtures("changes_are_seen_at_once")
 
 Serve = Callable[..., LocalServer]
-
-
-@pytest.fixture(autouse=True)
-def _changes_are_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the server see at once what a test writes to its store: not 50 ms later."""
-    monkeypatch.setattr("headgate_engine.stores.sqlite.read_cache.MARK_CACHE_SECONDS", 0.0)
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
-
-
-@pytest.fixture
-def start(serve: Serve, tmp_path: Path, provider: FakeOpenID) -> Callable[..., LocalServer]:
-    """Starts a server whose provider `corp` has these options."""
-
-    def started(auth: str = "", **options: Any) -> LocalServer:
-        return serve_with(serve, tmp_path, provider_table(provider, **options), auth=auth)
-
-    return started
 
 
 def change_sessions(server: LocalServer, change: Callable[[Session], Session]) -> None:
@@ -71,9 +52,9 @@ REFRESH = {"use_refresh_token": True, "groups_attribute_path": "groups"}
 
 
 def test_the_provider_confirms_the_access_when_it_ends(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(**REFRESH, db_mapping=["staff:shop:READ", "ops:shop:WRITE"])
+    server = start_server(**REFRESH, db_mapping=["staff:shop:READ", "ops:shop:WRITE"])
     visitor = Visitor(server)
     come_back(visitor, provider)
     assert visitor.get("/api/user").json["grants"] == {"shop": "READ"}
@@ -87,9 +68,9 @@ def test_the_provider_confirms_the_access_when_it_ends(
 
 
 def test_a_lost_group_ends_the_session_at_the_next_refresh(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(**REFRESH, allowed_groups=["staff"])
+    server = start_server(**REFRESH, allowed_groups=["staff"])
     visitor = Visitor(server)
     come_back(visitor, provider)
     provider.accounts["ann"]["groups"] = []
@@ -100,9 +81,9 @@ def test_a_lost_group_ends_the_session_at_the_next_refresh(
 
 
 def test_a_revoked_refresh_token_ends_the_session(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(**REFRESH)
+    server = start_server(**REFRESH)
     visitor = Visitor(server)
     come_back(visitor, provider)
     provider.say("/token", Said(status=400, body=b'{"error":"invalid_grant"}'))
@@ -112,9 +93,9 @@ def test_a_revoked_refresh_token_ends_the_session(
 
 
 def test_a_provider_that_is_away_signs_no_one_out(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(**REFRESH, refresh_stale_if_error="5m")
+    server = start_server(**REFRESH, refresh_stale_if_error="5m")
     visitor = Visitor(server)
     come_back(visitor, provider)
     provider.stop()
@@ -142,9 +123,9 @@ def end_pauses(server: LocalServer) -> None:
 
 
 def test_twenty_requests_at_once_refresh_once(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(**REFRESH)
+    server = start_server(**REFRESH)
     visitor = Visitor(server)
     come_back(visitor, provider)
     let_access_end(server)
@@ -157,9 +138,9 @@ def test_twenty_requests_at_once_refresh_once(
 
 
 def test_an_unlinked_identity_refreshes_nothing(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(**REFRESH)
+    server = start_server(**REFRESH)
     visitor = Visitor(server)
     come_back(visitor, provider)
     provider.accounts["ann"]["sub"] = "another"
@@ -169,9 +150,9 @@ def test_an_unlinked_identity_refreshes_nothing(
 
 
 def test_tokens_of_providers_rest_sealed(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(**REFRESH, single_logout=True)
+    server = start_server(**REFRESH, single_logout=True)
     come_back(Visitor(server), provider)
     with closing(SqliteStore(server.store)) as store:
         (session,) = store.sessions()
@@ -185,9 +166,9 @@ def test_tokens_of_providers_rest_sealed(
 
 
 def test_a_sign_out_leads_to_the_provider(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(single_logout=True)
+    server = start_server(single_logout=True)
     visitor = Visitor(server)
     come_back(visitor, provider)
     answer = visitor.post("/console/sign-out")
@@ -214,13 +195,13 @@ def test_a_sign_out_leads_to_the_provider(
     ],
 )
 def test_where_a_sign_out_leads(
-    start: Callable[..., LocalServer],
+    start_server: Callable[..., LocalServer],
     provider: FakeOpenID,
     auth: str,
     options: dict[str, Any],
     target: str,
 ) -> None:
-    server = start(auth, **options)
+    server = start_server(auth, **options)
     for accept, method in (("application/json", "POST"), ("text/html", "GET")):
         visitor = Visitor(server)
         come_back(visitor, provider)
@@ -236,9 +217,9 @@ def test_where_a_sign_out_leads(
 
 
 def test_a_page_of_another_site_signs_no_one_out(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start()
+    server = start_server()
     visitor = Visitor(server)
     come_back(visitor, provider)
     question = visitor.get("/logout", Sec_Fetch_Site="cross-site")
@@ -254,9 +235,9 @@ def logout(server: LocalServer, token: str) -> Any:
 
 
 def test_the_provider_ends_sessions_by_its_session_or_its_account(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start()
+    server = start_server()
     visitors = [Visitor(server) for _ in range(3)]
     sids = []
     for visitor in visitors:
@@ -297,11 +278,11 @@ FORGED: dict[str, Callable[[FakeOpenID], str]] = {
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
 def test_a_forged_logout_token_ends_nothing(
-    start: Callable[..., LocalServer],
+    start_server: Callable[..., LocalServer],
     provider: FakeOpenID,
     forge: Callable[[FakeOpenID], str],
 ) -> None:
-    server = start()
+    server = start_server()
     visitor = Visitor(server)
     come_back(visitor, provider)
     assert logout(server, forge(provider)).status == 400
@@ -309,9 +290,9 @@ def test_a_forged_logout_token_ends_nothing(
 
 
 def test_a_session_may_end_with_its_id_token(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start(session_ends_with_token=True)
+    server = start_server(session_ends_with_token=True)
     visitor = Visitor(server)
     come_back(visitor, provider)
     (session,) = visitor.get("/api/user/sessions").json
@@ -321,9 +302,9 @@ def test_a_session_may_end_with_its_id_token(
 
 
 def test_changes_of_how_one_signs_in_need_a_recent_sign_in(
-    start: Callable[..., LocalServer], provider: FakeOpenID
+    start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
-    server = start()
+    server = start_server()
     visitor = Visitor(server)
     come_back(visitor, provider)
     change_sessions(server, lambda it: replace(it, auth_at=it.auth_at - 1000))

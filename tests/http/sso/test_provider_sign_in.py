@@ -1,7 +1,7 @@
 """People sign in by an OpenID provider: the flow, the checks of each step, what a browser keeps."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -19,13 +19,9 @@ from support.servers import ROOT
 from support.sso import BASE_URL, come_back, path_of, provider_table, serve_with
 from support.waiting import poll_until
 
+pytest_plugins = ("support.fake_openid_fixtures",)
+
 Serve = Callable[..., LocalServer]
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
 
 
 @pytest.fixture
@@ -136,7 +132,7 @@ def test_two_audiences_are_fine_if_we_are_the_authorized_party(
 def test_user_information_of_another_account_is_refused(
     server: LocalServer, provider: FakeOpenID
 ) -> None:
-    provider.change("/userinfo", {"sub": "someone else"})
+    provider.change("/userinfo", {"sub": "another"})
     assert come_back(Visitor(server), provider).status == 403
 
 

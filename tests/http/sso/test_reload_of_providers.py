@@ -1,9 +1,7 @@
 """A reload adds and removes providers and ways to log in, while people are signed in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from support.account_requests import send
 from support.console_requests import Visitor, page_text
@@ -11,13 +9,9 @@ from support.fake_openid import FakeOpenID
 from support.local_server import LocalServer
 from support.sso import BASE_URL, come_back, path_of, provider_table, serve_with
 
+pytest_plugins = ("support.fake_openid_fixtures",)
+
 Serve = Callable[..., LocalServer]
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
 
 
 def test_a_reload_changes_the_ways_to_sign_in(

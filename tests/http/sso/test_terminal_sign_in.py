@@ -1,7 +1,7 @@
 """People sign a terminal in by a browser on the same machine."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -35,13 +35,9 @@ from support.terminal_requests import (
     redeem,
 )
 
+pytest_plugins = ("support.fake_openid_fixtures",)
+
 Serve = Callable[..., LocalServer]
-
-
-@pytest.fixture
-def provider() -> Iterator[FakeOpenID]:
-    with FakeOpenID() as provider:
-        yield provider
 
 
 @pytest.fixture

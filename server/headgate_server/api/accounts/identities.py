@@ -72,7 +72,7 @@ async def list_own_identities(
 async def unlink_own_identity(
     request: Request, context: AppContext, encoder: ResultEncoder, mount: Mount | None
 ) -> Response:
-    """Unlinks the identity in the path from the caller, who signed in a short time ago."""
+    """Unlinks the identity in the path from the caller; it takes a recent sign-in."""
     principal, user = await require_person(request, context)
     check_recent_login(principal, context.engine.sessions.now())
     unlink = partial(_unlink, request, context, principal, user.id, path_id(request))

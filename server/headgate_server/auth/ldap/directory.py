@@ -44,8 +44,8 @@ class LdapDirectory:
     """The directories of *settings*, in their order. For one event loop.
 
     The next directory is used only if one cannot be reached. At most 20 connections exist at a
-    time, one for each call. *report* is called with a sentence for each step, for a person who
-    tests the settings; it never contains a password.
+    time, one for each call. *report* is called with a sentence for each step, for tests of the
+    settings; it never contains a password.
     """
 
     def __init__(

@@ -121,7 +121,7 @@ class ProviderSignIn:
         return await self._reader.read(tokens), tokens
 
     async def sign_in(self, account: ProviderAccount, tokens: Tokens, address: str) -> SignedIn:
-        """Returns the user that *account* is, whom the sign-in may create or change.
+        """Returns the user that *account* is. The sign-in may create or change the user.
 
         *address* is the client's, for the audit log. Raises SignInRefused.
         """
@@ -180,7 +180,7 @@ class ProviderSignIn:
             raise SignInRefused(403, "sign-up is disabled", "allow-sign-up is off") from None
         except IdentityTaken as error:
             raise SignInRefused(
-                403, "the user name belongs to somebody else", error.reason
+                403, "the user name belongs to another person", error.reason
             ) from None
         except AuthenticationFailed:
             found = self._engine.store.user_by_identity(identity.issuer, identity.subject)

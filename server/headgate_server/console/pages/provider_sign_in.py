@@ -43,7 +43,7 @@ async def start(page: StarletteRequest) -> Response:
     """Answers GET /login/NAME: leads to the provider, or finishes a sign-in if it has a state.
 
     With the parameter `link`, the identity is linked to the person that is signed in; with `again`,
-    the person shows once more who they are.
+    the person proves their identity once more.
     """
     if "state" in page.query_params:
         return await callback(page)
