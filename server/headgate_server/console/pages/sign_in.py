@@ -12,9 +12,9 @@ from headgate_server.api.accounts.sessions import begin_session, end_session, lo
 from headgate_server.api.error_statuses import error_status_for
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
 from headgate_server.auth.terminal_code import terminal_of
+from headgate_server.console.before_sign_in import show_before_sign_in
 from headgate_server.console.pages import terminal_sign_in
 from headgate_server.console.pages.sign_out import address_after, leading_to
-from headgate_server.console.rendering import render
 from headgate_server.console.visit import Visit, local_path
 from headgate_server.http.form import read_form
 from headgate_server.telemetry.log_message import log_message
@@ -101,10 +101,8 @@ async def _form(
     error: str = "",
     form: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
-    request, context = page.scope["headgate"]
+    _, context = page.scope["headgate"]
     values = {
-        "title": context.settings.console_title,
-        "host": request.headers.get("host", ""),
         "notice": notice,
         "error": error,
         "name": form.get("username", ""),
@@ -114,15 +112,8 @@ async def _form(
         "terminal": terminal_of(form) or terminal_sign_in.terminal_in(page),
         "is_again": "again" in page.query_params or "again" in form,
         "redirect": local_path(form.get("redirect") or page.query_params.get("redirect", "")),
-        "is_encrypted": request.is_forwarded_https or context.cookies.is_secure(request),
-        "is_local": request.address in ("127.0.0.1", "::1", "unix"),
     }
-
-    def write() -> bytes:
-        return render("sign_in.html", values | {"is_empty": context.store.empty()})
-
-    content = await context.run_in_thread(write)
-    return Response(content, status, media_type="text/html")
+    return await show_before_sign_in(page, "sign_in.html", values, status)
 
 
 async def end(visit: Visit) -> Response:

@@ -11,7 +11,7 @@ from headgate_server.api.accounts.sign_up import check_sign_up_is_on, create_acc
 from headgate_server.api.error_statuses import error_status_for
 from headgate_server.auth.common_passwords import MIN_CHARACTERS
 from headgate_server.auth.errors import SignUpOff
-from headgate_server.console.rendering import render
+from headgate_server.console.before_sign_in import show_before_sign_in
 from headgate_server.http.form import read_form
 from headgate_server.telemetry.log_message import log_message
 
@@ -60,20 +60,11 @@ async def _form(
     error: str = "",
     form: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
-    request, context = page.scope["headgate"]
+    _, context = page.scope["headgate"]
     values = {
-        "title": context.settings.console_title,
-        "host": request.headers.get("host", ""),
         "error": error,
         "form": {key: form.get(key, "") for key in ("username", "email", "full_name")},
         "min_password": max(MIN_CHARACTERS, context.settings.password_min_length),
         "is_approved": context.settings.signup_require_approval,
-        "is_encrypted": request.is_forwarded_https or context.cookies.is_secure(request),
-        "is_local": request.address in ("127.0.0.1", "::1", "unix"),
     }
-
-    def write() -> bytes:
-        return render("sign_up.html", values | {"is_empty": context.store.empty()})
-
-    content = await context.run_in_thread(write)
-    return Response(content, status, media_type="text/html")
+    return await show_before_sign_in(page, "sign_up.html", values, status)
