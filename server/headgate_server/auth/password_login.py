@@ -26,19 +26,12 @@ async def authenticate_password(
     """
     if not ways.passwords:
         raise Unauthenticated("password login is disabled here")
-    ways.attempts.check(shown.name)
     directory = ways.directory
     asks = directory is not None and (request.is_sign_in or directory.settings.basic)
-    try:
+    async with ways.attempts.attempt(shown.name):
         if directory is None or not asks or not directory.is_asked(shown.name):
-            principal = await passwords.authenticate(shown, address)
-        else:
-            principal = await _by_directory(directory, shown, address, request, throttle)
-    except AuthenticationFailed:
-        ways.attempts.count(shown.name)
-        raise
-    ways.attempts.clear(shown.name)
-    return principal
+            return await passwords.authenticate(shown, address)
+        return await _by_directory(directory, shown, address, request, throttle)
 
 
 async def _by_directory(

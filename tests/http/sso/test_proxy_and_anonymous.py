@@ -2,13 +2,12 @@
 
 import http.client
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headgate_server.auth.errors import TooManyFailures
-from headgate_server.auth.login_attempts import LoginAttempts
 from support.account_requests import COOKIE, make_key, send
 from support.audit_records import audit_records
 from support.console_requests import Visitor, page_text
@@ -258,28 +257,19 @@ def test_names_are_refused_after_wrong_passwords_as_in_grafana(
     assert server.query("SHOW DATABASES", ROOT).status == 200
 
 
-def test_attempts_leave_the_window_and_a_right_password_clears_them() -> None:
-    now = [0.0]
-    attempts = LoginAttempts(2, lambda: now[0])
+@pytest.mark.parametrize("name", ["todd", "unknown"])
+def test_guesses_at_the_same_time_do_not_pass_the_limit(
+    start: Callable[..., LocalServer], name: str
+) -> None:
+    server = start("[auth]\nmax-login-attempts = 2\n")
+    server.query("CREATE USER todd WITH PASSWORD 'pw-todd-1'", ROOT)
 
-    def is_refused() -> bool:
-        try:
-            attempts.check("ann")
-        except TooManyFailures:
-            return True
-        return False
+    def guess(number: int) -> Answer:
+        login = (name, f"wrong-{number}")
+        return server.request("POST", "/write?db=shop", b"m v=1", {}, login)
 
-    found = []
-    for at, step in (
-        (0, "count"),
-        (100, "count"),
-        (299, ""),
-        (301, ""),
-        (302, "count"),
-        (303, "clear"),
-    ):
-        now[0] = at
-        if step:
-            getattr(attempts, step)("Ann")
-        found.append(is_refused())
-    assert found == [False, True, True, False, True, False]
+    with ThreadPoolExecutor(12) as clients:
+        answers = list(clients.map(guess, range(12)))
+    wrong = [one for one in answers if one.status == 401]
+    assert (len(wrong), {one.status for one in answers}) == (2, {401, 503})
+    assert server.query("SHOW DATABASES", (name, "pw-todd-1")).status == 401
