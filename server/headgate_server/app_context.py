@@ -15,6 +15,7 @@ from headgate_engine import (
     StoreUnavailable,
 )
 from headgate_server.auth.authenticator import Authenticator
+from headgate_server.auth.browser_logins import SAFE_METHODS, is_browser_login
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.directory_login import ISSUER_PREFIX as DIRECTORY_PREFIX
 from headgate_server.auth.errors import Unauthenticated
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _UNLIMITED = 1 << 62
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _STATEMENT_THREADS = 4
 _STATEMENT_QUEUE = 1024
 
@@ -204,9 +204,8 @@ class AppContext:
         )
         request.check_authorization()
         request.log.set_principal(principal)
-        # A browser sends a cookie, and a proxy its header, also for pages of other sites.
-        by_browser = credentials.session is not None or principal.method == "proxy"
-        if by_browser and request.cross_site and request.method not in _SAFE_METHODS:
+        is_unsafe = request.method not in SAFE_METHODS
+        if request.cross_site and is_unsafe and is_browser_login(principal):
             raise CrossSiteRequest
         if self.settings.proxy.enable_login_token and principal.method == "proxy":
             if request.accepts_cookie and request.route != "/logout":
@@ -215,10 +214,10 @@ class AppContext:
                 )
         if credentials.session is not None:
             await self.session_rotation.rotate(request, credentials.session)
-            principal = await self._confirmed(principal, request.address)
+            principal = await self.confirm_access(principal, request.address)
         return principal
 
-    async def _confirmed(self, principal: Principal, address: str) -> Principal:
+    async def confirm_access(self, principal: Principal, address: str) -> Principal:
         """Returns *principal*, after its provider has confirmed the access if that is due.
 
         Raises SessionRejected or AccessUnconfirmed.

@@ -313,6 +313,8 @@ class Application:
                 raise RouteNotFound(set())
             request.route = f"gateway {mount.settings.name}"
             request.on_end(mount.acquire())
+            request.accepts_guest = True
+            request.accepts_cookie = self._context.settings.cookie_on_gateway
             tail = Tail(request, self._context, mount, path, receive)
             socket = await tail.open(scope.get("subprotocols", ()))
         except ClientDisconnect:

@@ -33,8 +33,10 @@ from headgate_server.api.proxy import (
     upstream_target,
 )
 from headgate_server.app_context import AppContext
+from headgate_server.auth.browser_logins import SAFE_METHODS, is_browser_login
 from headgate_server.auth.credentials import Password, RequestCredentials, read_credentials
 from headgate_server.auth.errors import TooManyFailures, Unauthenticated
+from headgate_server.auth.proxy_user import proxy_user_of
 from headgate_server.formats import JsonEncoder
 from headgate_server.gateway.authorization import (
     RouteNotFound,
@@ -44,9 +46,16 @@ from headgate_server.gateway.authorization import (
     requested_tenants,
 )
 from headgate_server.gateway.errors import Forbidden
-from headgate_server.gateway.local_paths import ENDPOINTS, Requirement, local_pattern
+from headgate_server.gateway.local_paths import (
+    ENDPOINTS,
+    Requirement,
+    accepts_cookie,
+    accepts_guest,
+    local_pattern,
+)
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.path import validated_path
+from headgate_server.http.errors import CrossSiteRequest
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response, to_raw_headers
@@ -173,7 +182,8 @@ async def _authorize(
         request.route += f" {pattern}"
         return await _authorize_local_path(request, context, mount, original_request, pattern)
     request.route += f" {match.pattern}"
-    principal = require_token(await _authenticate(request, context, mount, original_request), mount)
+    principal = await _authenticate(request, context, mount, original_request)
+    principal = require_token(principal, mount)
     authorized = authorize_route(mount, context.engine, match, principal)
     check_cross_site(request, changes=authorized.route.privilege != "READ")
     if authorized.path != path:
@@ -206,29 +216,61 @@ async def _authorize(
 
 
 async def _authenticate(
-    request: Request, context: AppContext, mount: Mount, original_request: OriginalRequest
+    request: Request,
+    context: AppContext,
+    mount: Mount,
+    original_request: OriginalRequest,
+    pattern: str = "",
 ) -> Principal:
-    """Returns the principal of *original_request*. Raises what `authenticate_credentials` raises.
+    """Returns the principal of *original_request*.
+
+    *pattern* is the key of its path in `ENDPOINTS`; "" for a path of the store. It decides whether
+    a session's cookie and a request without a login count. Raises what `authenticate_credentials`
+    and `confirm_access` raise, and CrossSiteRequest.
+    """
+    on_store = not pattern
+    cookie = context.settings.cookie_on_gateway and (on_store or accepts_cookie(pattern))
+    credentials = RequestCredentials(
+        parse_urlencoded(original_request.query),
+        request.headers.getlist,
+        cookie_name=context.cookies.name if cookie else "",
+        proxy_user=proxy_user_of(request, context.settings.proxy),
+        accepts_guest=on_store or accepts_guest(pattern),
+    )
+    principal = await _authenticate_credentials(
+        request, context, mount, original_request, credentials
+    )
+    is_unsafe = original_request.method not in SAFE_METHODS
+    if request.cross_site and is_unsafe and is_browser_login(principal):
+        raise CrossSiteRequest
+    return await context.confirm_access(principal, original_request.address)
+
+
+async def _authenticate_credentials(
+    request: Request,
+    context: AppContext,
+    mount: Mount,
+    original_request: OriginalRequest,
+    credentials: RequestCredentials,
+) -> Principal:
+    """Returns the principal of *credentials*. Raises what `authenticate_credentials` raises.
 
     A proxy may report a client address that the client itself chose. So a second throttle counts
     a user's failed logins by the proxy's address, as if the proxy were one client.
     A login from an address where this user has logged in before skips that throttle.
     """
-    request_credentials = RequestCredentials(
-        parse_urlencoded(original_request.query), request.headers.getlist
-    )
     authenticate = partial(
         context.authenticate_credentials,
-        request_credentials,
+        credentials,
         original_request.address,
         mount,
         request.peer,
     )
-    name = _password_user(request_credentials)
+    name = _password_user(credentials)
     if (
         original_request.address == request.peer
         or not name
-        or context.has_cached_login(request_credentials, original_request.address)
+        or context.has_cached_login(credentials, original_request.address)
     ):
         return await authenticate()
     if context.is_known_client(name, original_request.address):
@@ -285,10 +327,10 @@ async def _authorize_local_path(
     if endpoint.requirement is Requirement.OPEN:
         if not context.settings.ping_auth_enabled:
             return AuthorizedRequest("")
-        principal = await _authenticate(request, context, mount, original_request)
+        principal = await _authenticate(request, context, mount, original_request, pattern)
         context.not_anonymous(principal)
         return AuthorizedRequest(principal.name)
-    principal = await _authenticate(request, context, mount, original_request)
+    principal = await _authenticate(request, context, mount, original_request, pattern)
     if endpoint.requirement is Requirement.LOCAL_ONLY:
         raise AmbiguousRequest("the path is Headgate's own: route it to Headgate itself")
     if endpoint.requirement in (Requirement.NOT_SERVED, Requirement.STORE_METRICS):

@@ -24,6 +24,7 @@ from headgate_server.api.original_request import (
 )
 from headgate_server.api.write import bucket_write_target
 from headgate_server.app_context import AppContext
+from headgate_server.auth.browser_logins import check_change
 from headgate_server.gateway.authorization import (
     RouteNotFound,
 )
@@ -86,7 +87,7 @@ async def authorize_influx(
     *endpoint* has the methods, the parameters and the requirement of the path.
 
     Raises Forbidden, BadRequest, RouteNotFound, AccessDenied, AuthenticationFailed,
-    CrossSiteRequest, ParseError, UnparseError, TooLarge, Overloaded.
+    CrossSiteRequest, ChangeByGet, ParseError, UnparseError, TooLarge, Overloaded.
     """
     names = [name for name, _ in iterate_pairs(original_request.query)]
     if b";" in original_request.query or any(
@@ -106,6 +107,7 @@ async def authorize_influx(
             context,
             store.influxql,
             principal,
+            original_request.method,
             fields,
             endpoint.parameters,
         )
@@ -160,15 +162,17 @@ def _authorize_query(
     context: AppContext,
     store: InfluxQLStore,
     principal: Principal,
+    method: str,
     fields: dict[str, str],
     parameters: tuple[str, ...],
 ) -> AuthorizedRequest:
     """Parses and authorizes the query in *fields*, and returns it as a new URL query.
 
     The URL query has the parsed statements as `q`, and those of *fields* that *parameters* names.
+    *method* is that of the original request.
     Call this function in a thread: a long query takes up to a second.
     Raises BadRequest, ParseError, AccessDenied, AuthenticationFailed, CrossSiteRequest,
-    UnparseError.
+    ChangeByGet, UnparseError.
     """
     text, database = replace_invalid(fields.get("q", "")), replace_invalid(fields.get("db", ""))
     if not text:
@@ -180,7 +184,10 @@ def _authorize_query(
 
     def check(statement: Statement) -> None:
         authorize(statement)
-        check_cross_site(request, changes=not is_read_only(statement))
+        changes = not is_read_only(statement)
+        check_cross_site(request, changes=changes)
+        if changes:
+            check_change(principal, method, cross_site=request.cross_site)
         # The upstream store would answer about its own users, or show all queries to each user.
         partly = isinstance(statement, ShowQueries | ShowContinuousQueries) or (
             isinstance(statement, ShowMeasurements) and statement.any_database

@@ -34,7 +34,8 @@ class SessionRotation:
         session keeps its cookie.
         """
         session = shown.principal.session
-        if not shown.rotates or session is None:
+        is_websocket = request.scope.get("scheme") in ("ws", "wss")  # its response sets no cookie
+        if not shown.rotates or session is None or is_websocket:
             return
         rotate = partial(
             self._engine.sessions.rotate,

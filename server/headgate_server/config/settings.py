@@ -22,6 +22,8 @@ FREE_FAILURES = 5
 FREE_FAILURES_PER_ADDRESS = 20
 MAX_DELAY_SECONDS = 60.0
 
+DEFAULT_COOKIE_NAME = "headgate_session"
+
 
 @dataclass(frozen=True, slots=True)
 class SettingsSource:
@@ -106,7 +108,7 @@ class Settings(HTTPSettings):
         least=-1,
     )
     login_cookie_name: str = option(
-        "Name of the sessions' cookie (note 9)", "headgate_session", section="auth", header=True
+        "Name of the sessions' cookie (note 9)", DEFAULT_COOKIE_NAME, section="auth", header=True
     )
     login_maximum_inactive_lifetime_duration: float = option(
         "Time after which an unused session ends", 7 * 86_400.0, section="auth"
@@ -204,7 +206,7 @@ class Settings(HTTPSettings):
         default_doc="`<store>.key`",
     )
     cookie_on_gateway: bool = option(
-        "A session's cookie counts for upstream stores, too", False, section="auth"
+        "A session's cookie counts for upstream stores and on `/auth`, too", False, section="auth"
     )
     console_enabled: str = option(
         "Serve `/console`; `auto`: by HTTPS, or on this machine alone",

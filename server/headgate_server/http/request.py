@@ -62,7 +62,9 @@ class Request:
 
     def copy(self) -> "Request":
         """Returns a new object for the same request, so that it can be authorized again."""
-        return Request(self.scope, self.receive, self._proxies, self.body, self.headers)
+        copy = Request(self.scope, self.receive, self._proxies, self.body, self.headers)
+        copy.accepts_cookie, copy.accepts_guest = self.accepts_cookie, self.accepts_guest
+        return copy
 
     def attach(self, scope: Scope, receive: Receive) -> None:
         """Sets ASGI's *scope* and *receive*, for a request that was created without them."""

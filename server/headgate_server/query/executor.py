@@ -21,6 +21,7 @@ from headgate_engine import (
     is_write,
 )
 from headgate_grammar import ParseError, Statement, redact_urls
+from headgate_server.auth.browser_logins import check_change
 from headgate_server.auth.errors import SetUpForbidden
 from headgate_server.auth.initial_setup import may_create_first_admin
 from headgate_server.background.audit_writer import AuditWriter, audit_time
@@ -28,7 +29,6 @@ from headgate_server.background.group_commit import GroupCommit
 from headgate_server.background.thread_pool import KeyedRun
 from headgate_server.config.settings import Settings
 from headgate_server.formats import StatementResult
-from headgate_server.http.errors import ChangeByGet, CrossSiteRequest
 from headgate_server.http.go_text import replace_invalid
 from headgate_server.http.request import Request
 from headgate_server.query.bound_parameters import parse_parameters
@@ -182,11 +182,8 @@ class QueryExecution:
         self._checked_statements.append(statement)
         authorize(statement)
         if not is_read_only(statement):
-            if self.request.cross_site:
-                raise CrossSiteRequest
-            by_browser = self.principal.session is not None or self.principal.method == "proxy"
-            if by_browser and self.request.method == "GET":
-                raise ChangeByGet
+            request = self.request
+            check_change(self.principal, request.method, cross_site=request.cross_site)
         if len(self._checked_statements) == 1 and self.principal == ANONYMOUS:
             if not may_create_first_admin(self.request, self.executor.settings):
                 raise SetUpForbidden

@@ -9,11 +9,11 @@ import pytest
 
 from headgate_engine import SqliteStore
 from headgate_server.http.errors import CrossSiteRequest
+from support.forward_auth_requests import QUERY, asks
 from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
 from support.places import REPOSITORY
 from support.servers import ROOT, Answer, Server
 
-QUERY = "/prometheus/api/v1/query?query=up"
 ALLOWED = "https://grafana.example:3000"
 
 
@@ -26,41 +26,6 @@ def server(serve: Callable[..., Server], tmp_path: Path) -> Server:
     )
     http = f'[http]\nallowed-origins = "{ALLOWED}"\n'
     return configured(serve, tmp_path, tables + http).bootstrap(TWO)
-
-
-def asks(server: Server, kind: str, uri: str, method: str = "GET", **more: str) -> Answer:
-    """Sends the `/auth` request that the documentation of the proxy *kind* describes."""
-    extra = {name.replace("_", "-"): value for name, value in more.items()}
-    name = extra.pop("name", "m")
-    login = {"ann": ANN, "bob": BOB, "root": ROOT}.get(extra.pop("login", "ann"))
-    match kind:
-        case "nginx":
-            headers = {"X-Original-URI": uri, "X-Original-Method": method}
-            path, method = f"/auth/nginx/{name}", "GET"
-        case "ingress-nginx":
-            headers = {
-                "X-Original-URL": f"https://example.com{uri}",
-                "X-Original-Method": method,
-                "X-Sent-From": "nginx-ingress-controller",
-                "X-Auth-Request-Redirect": uri,
-            }
-            path, method = f"/auth/nginx/{name}", "GET"
-        case "traefik" | "caddy":
-            headers = {
-                "X-Forwarded-Uri": uri,
-                "X-Forwarded-Method": method,
-                "X-Forwarded-Host": "example.com",
-                "X-Forwarded-Proto": "https",
-                "X-Forwarded-For": "10.1.2.3",
-            }
-            path, method = f"/auth/{kind}/{name}", "GET"
-        case "envoy":
-            headers = {"Host": "example.com"}
-            path = f"/auth/envoy/{name}{uri}"
-        case _:
-            raise AssertionError(kind)
-    body = b"" if method not in ("GET", "HEAD") else None
-    return server.request(method, path, body, headers | extra, login)
 
 
 KINDS = ["nginx", "ingress-nginx", "traefik", "caddy", "envoy"]

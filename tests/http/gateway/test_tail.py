@@ -5,14 +5,12 @@ import socket
 import threading
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import Server as WebSocketServer
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support import made_tokens as made
@@ -21,36 +19,8 @@ from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
 from support.raw_connections import connected, heard, read_until, status
 from support.raw_upstream import raw_upstream
 from support.servers import Server
+from support.tails import PATH, cut, querier, tailing
 from support.waiting import free_port, poll_until
-
-PATH = "/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D"
-
-
-@asynccontextmanager
-async def querier(port: int, heard: list[ServerConnection]) -> AsyncIterator[WebSocketServer]:
-    """An upstream store that sends `{"n": 1}`, then echoes each message, and closes on `stop`."""
-
-    async def tail(connection: ServerConnection) -> None:
-        heard.append(connection)
-        await connection.send('{"n": 1}')
-        async for message in connection:
-            if message == "stop":
-                await connection.close(1011)
-                return
-            await connection.send(message)
-
-    async with serve(tail, "127.0.0.1", port) as server:
-        yield server
-
-
-def tailing(
-    server: Server, path: str = PATH, login: tuple[str, str] = ANN, tenant: str = ""
-) -> connect:
-    basic = b64encode(":".join(login).encode()).decode()
-    headers = {"Authorization": f"Basic {basic}"}
-    if tenant:
-        headers["X-Scope-OrgID"] = tenant
-    return connect(f"ws://127.0.0.1:{server.port}{path}", additional_headers=headers)
 
 
 @pytest.fixture
@@ -175,15 +145,6 @@ def test_a_tail_without_the_right_is_refused_before_it_begins(server: Server, po
         assert await status() == 502  # the store is not running
 
     asyncio.run(run())
-
-
-async def cut(tail: ClientConnection) -> int:
-    """Returns the code with which the gateway closes the connection."""
-    with pytest.raises(ConnectionClosed) as closed:
-        async with asyncio.timeout(20):
-            while True:
-                await tail.recv()
-    return closed.value.rcvd.code if closed.value.rcvd is not None else 0
 
 
 def test_a_tail_is_cut_off_when_its_right_is_revoked(server: Server, port: int) -> None:

@@ -50,19 +50,21 @@ def test_no_page_of_another_site_begins_a_link(start: Callable[..., Visitor], si
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["signed out", "as another user"])
-@pytest.mark.parametrize("auth", ["", 'cookie-samesite = "none"'])
+@pytest.mark.parametrize(
+    ("auth", "cookie"), [("", COOKIE), ('cookie-samesite = "none"', f"__Host-{COOKIE}")]
+)
 def test_a_link_ends_in_the_browser_that_began_it(
-    start: Callable[..., Visitor], provider: FakeOpenID, auth: str, own: bool
+    start: Callable[..., Visitor], provider: FakeOpenID, auth: str, cookie: str, own: bool
 ) -> None:
     todd = start(auth)
     callback = callback_of(todd, provider)
     victim = Visitor(todd.server)
     if own:
         come_back(victim, provider, "ann")
-    session = todd.cookies.pop(COOKIE)
+    session = todd.cookies.pop(cookie)
     victim.cookies |= todd.cookies
     assert victim.get(callback).status == 403
-    todd.cookies[COOKIE] = session
+    todd.cookies[cookie] = session
     assert linked(todd) == []
 
 
