@@ -10,6 +10,7 @@ from headgate_engine.accounts.api_keys import (
 )
 from headgate_engine.accounts.identities import Identities
 from headgate_engine.accounts.imported_keys import add_imported_key
+from headgate_engine.accounts.provider_sessions import REFRESH_SECONDS
 from headgate_engine.accounts.sessions import Pruned, SessionReused, Sessions, ShownSession
 from headgate_engine.async_engine import AsyncEngine
 from headgate_engine.declared_state import (
@@ -211,6 +212,7 @@ __all__ = [
     "MemoryStore",
     "ANONYMOUS",
     "NameTooLong",
+    "REFRESH_SECONDS",
     "RequiredPrivilege",
     "NoUpstream",
     "NotAuthorized",

@@ -134,20 +134,23 @@ class AppContext:
         self.forward_auth_throttle = Throttle(
             settings.free_failures_address, _UNLIMITED, settings.longest_delay
         )
+        throttle = Throttle(
+            settings.free_failures, settings.free_failures_address, settings.longest_delay
+        )
+        # Counts the sign-ins on devices that no person has approved, by the terminal's address.
+        self.device_throttle = throttle.separate()
         self._authenticator = Authenticator(
             self.engine,
             metrics,
             settings.shared_secrets,
             issuers=self._issuers,
             enabled=settings.auth_enabled,
-            throttle=Throttle(
-                settings.free_failures, settings.free_failures_address, settings.longest_delay
-            ),
+            throttle=throttle,
             record_denied=self.audit_writer.record_denied,
             logins=logins,
             usage=self.usage,
             password_ends_tokens=settings.password_change_ends_tokens,
-            ways=login_ways(settings, self.engine, self.run_in_thread),
+            ways=login_ways(settings, self.engine, self.run_in_thread, self.metrics.sign_in),
         )
         self._access_refresher = AccessRefresher(
             self._access_source, self.engine, metrics, self.run_in_thread
@@ -299,7 +302,7 @@ class AppContext:
             self._close_in_background(previous.retire())
         self.settings, self._issuers, self.gateway = settings, issuers, gateway
         self.engine.external_passwords = settings.external_passwords
-        ways = login_ways(settings, self.engine, self.run_in_thread)
+        ways = login_ways(settings, self.engine, self.run_in_thread, self.metrics.sign_in)
         self._authenticator.reconfigure(settings.shared_secrets, issuers, ways)
 
     def _start_tenant_watch(self, gateway: Gateway) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from support.servers import ROOT, Answer, Server
 
 COOKIE = "headgate_session"
+COOKIES = (COOKIE, f"__Host-{COOKIE}")
 
 
 def send(
@@ -44,9 +45,9 @@ def make_key(server: Server, content: Any, login: tuple[str, str] | str = ROOT) 
 def cookie_of(answer: Answer) -> str:
     """Returns the value of the session's cookie that *answer* sets; "" without one."""
     for field in answer.headers.get_all("Set-Cookie", []):
-        jar = SimpleCookie(field)
-        if COOKIE in jar:
-            return jar[COOKIE].value
+        for name, value in SimpleCookie(field).items():
+            if name in COOKIES:
+                return value.value
     return ""
 
 

@@ -4,7 +4,7 @@ import re
 from html import unescape
 from urllib.parse import urlencode
 
-from support.account_requests import COOKIE, cookie_of, sign_in
+from support.account_requests import COOKIES, cookie_of, send
 from support.servers import Answer, Server
 
 _BROWSER = {
@@ -21,7 +21,9 @@ class Visitor:
         self.server = server
         self.cookies: dict[str, str] = {}
         if name:
-            self.cookies[COOKIE] = sign_in(server, name, password)
+            login = {"user": name, "password": password}
+            self._keep(send(server, "POST", "/api/session", login, None))
+            assert self.cookies.keys() & COOKIES, "not signed in"
 
     def get(self, path: str, **headers: str) -> Answer:
         return self._send("GET", path, None, headers)
@@ -43,15 +45,18 @@ class Visitor:
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         answer = self.server.request(method, path, body, sent)
+        self._keep(answer)
+        return answer
+
+    def _keep(self, answer: Answer) -> None:
         for field in answer.headers.get_all("Set-Cookie", []):
             name, _, value = field.partition(";")[0].partition("=")
-            if name == COOKIE and value:
+            if name in COOKIES and value:
                 self.server.secrets.add(cookie_of(answer))
             if value:
                 self.cookies[name] = value
             else:
                 self.cookies.pop(name, None)
-        return answer
 
 
 def page_text(answer: Answer) -> str:

@@ -14,8 +14,10 @@ from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.base import Store, Tx
 from headgate_grammar import quote_identifier
 
-# One worker asks the provider at a time, for at most so long.
-LEASE_SECONDS = 15
+# One worker asks the provider at a time, and for less than this: see REFRESH_SECONDS.
+LEASE_SECONDS = 45
+# A caller of `take_lease` gives up after this time: no other worker asks meanwhile.
+REFRESH_SECONDS = 30
 
 
 class ProviderSessions:

@@ -36,6 +36,7 @@ from headgate_server.auth.errors import (
     SetUpForbidden,
     SignInAgain,
     SignUpOff,
+    TooManyDevices,
     TooManyFailures,
     TooManySignUps,
     Unauthenticated,
@@ -158,7 +159,7 @@ def error_status_for(
     answered with *throttle_status*: 401 makes it look like a failed login. If *writing* is True, a
     throttled request is answered with 503, because Telegraf drops its data on any 4xx.
     """
-    if isinstance(error, TooManyFailures | TooManySignUps | UserLimitExceeded):
+    if isinstance(error, TooManyFailures | TooManyDevices | TooManySignUps | UserLimitExceeded):
         status = throttle_status if isinstance(error, TooManyFailures) else 429
         return ErrorStatus(503 if writing else status, headers={"Retry-After": str(error.seconds)})
     if isinstance(error, UpstreamRejected | NotServed | SignInRefused):

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ _MAX_REMEMBERED = 10_000
 class DirectoryLogin:
     """Authenticates by the directories of `[auth.ldap]`. *run* runs blocking work in a thread.
 
-    Also confirms the access of sessions: it implements `AccessSource`.
+    Also confirms the access of sessions: it implements `AccessSource`. *timer* times the steps of
+    a login.
     """
 
     def __init__(
@@ -45,12 +47,13 @@ class DirectoryLogin:
         engine: Engine,
         settings: Settings,
         run: Callable[[Callable[[], Any]], Awaitable[Any]],
+        timer: Callable[[str], AbstractContextManager[None]] = lambda step: nullcontext(),
     ) -> None:
         # Imported on demand: only a server with a directory needs its library.
         from headgate_server.auth.ldap.directory import LdapDirectory
 
         self._engine, self._run, self.settings = engine, run, settings.ldap
-        self._directory = LdapDirectory(settings.ldap)
+        self._directory = LdapDirectory(settings.ldap, timer=timer)
         self._issuers = {ISSUER_PREFIX + server.name for server in settings.ldap.servers}
         self._policy = ProvisioningPolicy(
             sign_up=settings.ldap.allow_sign_up,

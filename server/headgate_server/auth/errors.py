@@ -87,6 +87,17 @@ class TooManySignUps(Exception):
         self.seconds = seconds
 
 
+class TooManyDevices(Exception):
+    """Too many sign-ins on devices were begun from the client's address, and not approved.
+
+    The client may try again after *seconds*.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many sign-ins were not approved, try again in {seconds} s")
+        self.seconds = seconds
+
+
 class SignInAgain(Exception):
     """The change needs a login of the last 15 minutes."""
 

@@ -10,6 +10,7 @@ from headgate_server.auth.directory_login import DirectoryLogin
 from headgate_server.auth.login_attempts import LoginAttempts
 from headgate_server.auth.proxy_login import ProxyLogin
 from headgate_server.config.settings import Settings
+from headgate_server.telemetry.sign_in_metrics import SignInMetrics
 
 
 @dataclass(slots=True)
@@ -33,13 +34,19 @@ class LoginWays:
 
 
 def login_ways(
-    settings: Settings, engine: Engine, run: Callable[[Callable[[], Any]], Awaitable[Any]]
+    settings: Settings,
+    engine: Engine,
+    run: Callable[[Callable[[], Any]], Awaitable[Any]],
+    metrics: SignInMetrics,
 ) -> LoginWays:
     """Returns the ways of *settings*. *run* runs blocking work in a thread. Raises ValueError."""
+    directory = None
+    if settings.ldap.enabled:
+        directory = DirectoryLogin(engine, settings, run, metrics.ldap)
     return LoginWays(
         settings.basic.enabled and not settings.disable_login,
         ProxyLogin(engine, settings, run) if settings.proxy.enabled else None,
         AnonymousLogin(engine, settings.anonymous) if settings.anonymous.enabled else None,
-        DirectoryLogin(engine, settings, run) if settings.ldap.enabled else None,
+        directory,
         LoginAttempts(settings.max_login_attempts),
     )

@@ -30,6 +30,7 @@ from headgate_server.api.error_statuses import (
     error_status_for,
 )
 from headgate_server.app_context import AppContext
+from headgate_server.auth.browser_logins import is_browser_login
 from headgate_server.auth.errors import SignInAgain, Unauthenticated
 from headgate_server.console.messages import Message, message_cookie, read_message
 from headgate_server.console.rendering import render
@@ -238,8 +239,7 @@ async def _enter(
         return _to_sign_in(page_request, "ended")
     except (AuthenticationFailed, Unauthenticated):
         return _to_sign_in(page_request)
-    by_session = principal.session is not None or principal.method == "proxy"
-    if principal == ANONYMOUS or not (principal.unrestricted or by_session):
+    if principal == ANONYMOUS or not (principal.unrestricted or is_browser_login(principal)):
         return _to_sign_in(page_request)
     if request.cross_site and request.method == "POST":
         raise CrossSiteRequest

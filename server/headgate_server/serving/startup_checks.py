@@ -98,7 +98,22 @@ def warnings(settings: Settings) -> list[str]:
             f"trusted-proxies has {', '.join(wide)}: any client there can send another client's"
             " address in a header, and its requests are treated as that client's"
         )
+    if settings.signup_enabled and (adopting := _adopting_sections(settings)):
+        found.append(
+            f"adopt-existing of {', '.join(adopting)} with signup-enabled: a person may sign up by"
+            " a name first, and then the account of that name is linked to this person's user"
+        )
     return found
+
+
+def _adopting_sections(settings: Settings) -> list[str]:
+    """Returns the sections whose accounts may take over existing users by their name."""
+    sections = [
+        ("auth.jwt", settings.jwt.enabled, settings.jwt.adopt_existing),
+        ("auth.proxy", settings.proxy.enabled, settings.proxy.adopt_existing),
+        *((f"auth.oauth.{it.name}", it.enabled, it.adopt_existing) for it in settings.oauth),
+    ]
+    return [f"[{name}]" for name, enabled, policy in sections if enabled and policy != "none"]
 
 
 def _insecure_mode(path: str) -> int | None:

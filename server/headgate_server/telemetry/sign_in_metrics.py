@@ -1,6 +1,10 @@
 """The metrics of sign-ups, and of sign-ins by providers."""
 
-from prometheus_client import CollectorRegistry, Counter
+from contextlib import AbstractContextManager
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+_LDAP_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class SignInMetrics:
@@ -25,6 +29,13 @@ class SignInMetrics:
             ["provider", "outcome"],
             registry=registry,
         )
+        self._ldap_seconds = Histogram(
+            "headgate_ldap_seconds",
+            "Time of the steps of a login by LDAP: search, bind and groups.",
+            ["step"],
+            buckets=_LDAP_BUCKETS_SECONDS,
+            registry=registry,
+        )
 
     def sign_up(self, outcome: str) -> None:
         """Counts a sign-up."""
@@ -37,3 +48,8 @@ class SignInMetrics:
     def refresh(self, provider: str, outcome: str) -> None:
         """Counts a request to *provider* whether a session keeps its access."""
         self._refreshes.labels(provider, outcome).inc()
+
+    def ldap(self, step: str) -> AbstractContextManager[None]:
+        """Returns the context that times *step* of a login by LDAP, also of one that fails."""
+        found: AbstractContextManager[None] = self._ldap_seconds.labels(step).time()
+        return found

@@ -70,6 +70,25 @@ def test_pages_for_administrators_are_forbidden_to_others(root: Visitor, todd: V
         assert found == (200 if own else others), path
 
 
+def test_the_sign_in_page_leads_on_a_person_that_is_signed_in(
+    running: LocalServer, todd: Visitor
+) -> None:
+    for path, target in (
+        ("/login", "/console/"),
+        ("/login?redirect=%2Fconsole%2Fkeys", "/console/keys"),
+        ("/login?redirect=https%3A%2F%2Fevil.example%2F", "/console/"),
+    ):
+        answer = todd.get(path)
+        assert (answer.status, answer.headers["Location"]) == (303, target)
+    for path in ("/login?again=1", "/login?notice=ended", "/login?error=x"):
+        assert todd.get(path).status == 200
+    assert Visitor(running).get("/login").status == 200
+    session = todd.get("/api/session").json["session"]["id"]
+    (user,) = send(running, "GET", "/api/users?name=todd").json
+    assert send(running, "DELETE", f"/api/users/{user['id']}/sessions/{session}").status < 300
+    assert todd.get("/login").status == 200
+
+
 def test_a_person_without_the_admin_flag_sees_their_own_only(root: Visitor, todd: Visitor) -> None:
     key = make_key(root.server, {"name": "of root"})
     make_key(root.server, {"name": "of todd", "user": "todd"})
@@ -141,7 +160,7 @@ def test_a_sign_in_leads_to_pages_of_the_console_only(running: LocalServer, targ
 
 
 def test_every_page_has_the_headers_that_protect_it(root: Visitor) -> None:
-    for path in ("/login", "/console/", "/console/nix", "/console/users/999"):
+    for path in ("/login?again=1", "/console/", "/console/nix", "/console/users/999"):
         headers = root.get(path).headers
         assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
         assert "unsafe" not in headers["Content-Security-Policy"]

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from headgate_engine import SqliteStore
+from headgate_engine.accounts.provider_sessions import LEASE_SECONDS, REFRESH_SECONDS
 from support.account_requests import COOKIE, send
 from support.console_requests import Visitor
 from support.fake_openid import FakeOpenID
+from support.key_server import Said
 from support.local_server import LocalServer
 from support.sso import come_back, provider_table, serve_with
 
@@ -63,6 +65,24 @@ def test_a_refresh_that_says_nothing_is_no_member_of_a_group(
     provider.change(provider.token_path, {}, without=("id_token",))
     let_access_end(server)
     assert visitor.get("/api/whoami").status == 401
+
+
+def test_a_provider_that_is_slow_is_given_up_before_another_worker_may_ask(
+    start: Callable[..., LocalServer], provider: FakeOpenID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 2 * 10 < REFRESH_SECONDS < LEASE_SECONDS  # two requests of at most 10 s
+    monkeypatch.setattr("headgate_server.auth.oauth.access_refresh.REFRESH_SECONDS", 0.2)
+    server = start()
+    visitor = Visitor(server)
+    come_back(visitor, provider)
+    provider.say(provider.token_path, Said(200, b"{}", {}, 3))
+    let_access_end(server)
+    assert visitor.get("/api/whoami").status == 200  # `refresh-stale-if-error`
+    assert "no answer within 0 s" in server.log()
+    with closing(SqliteStore(server.store)) as store:
+        (session,) = (one for one in store.sessions() if one.provider)
+        tokens = store.session_tokens(session.id)
+    assert tokens is not None and (tokens.failures, session.revoked_at) == (1, 0)
 
 
 def test_claims_demote_administrators_but_not_the_last_one(

@@ -12,6 +12,7 @@ from support.console_requests import Visitor, page_text
 from support.fake_openid import FakeOpenID
 from support.local_server import LocalServer
 from support.provider_server import as_json
+from support.servers import ROOT
 from support.sso import provider_table, serve_with
 from support.terminal_requests import TERMINAL, device, post, reason, redeem
 
@@ -139,6 +140,20 @@ def test_requests_for_a_device_that_are_refused(
     server: LocalServer, content: Any, status: int
 ) -> None:
     assert device(server, content).status == status
+
+
+def test_sign_ins_on_devices_that_no_person_approves_are_delayed(
+    server: LocalServer, provider: FakeOpenID
+) -> None:
+    answers = [device(server) for _ in range(8)]
+    assert [one.status for one in answers] == [200] * 5 + [429] * 3
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 2
+    assert len(provider.requests("/device")) == 5
+    # The other ways to sign in are not delayed, and an approved sign-in takes the delay away.
+    assert server.query("SHOW DATABASES", ROOT).status == 200
+    provider.approve_devices("ann")
+    assert device(server, {"handle": answers[0].json["handle"]}).status == 200
+    assert device(server).status == 200
 
 
 def test_a_page_of_another_site_begins_no_device_sign_in(server: LocalServer) -> None:

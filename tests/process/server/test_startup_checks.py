@@ -223,6 +223,28 @@ def test_proxies_of_any_address_are_warned_of(tmp_path: Path, networks: str, wid
     assert [f"trusted-proxies has {wide}" in line for line in lines[:-1]] == [True] * bool(wide)
 
 
+@pytest.mark.parametrize(
+    ("sign_up", "policy", "warned"),
+    [
+        ("true", "none", False),
+        ("true", "non_admin", True),
+        ("true", "any", True),
+        ("false", "any", False),
+    ],
+)
+def test_sign_ups_by_a_name_that_an_account_takes_over_are_warned_of(
+    tmp_path: Path, sign_up: str, policy: str, warned: bool
+) -> None:
+    path = tmp_path / "headgate.toml"
+    path.write_text(
+        f"[auth]\nsignup-enabled = {sign_up}\n[auth.proxy]\nenabled = true\n"
+        f'whitelist = ["127.0.0.1"]\nadopt-existing = "{policy}"\n'
+    )
+    status, lines = checked(settings(tmp_path), "--config", str(path))
+    assert status == 0 and lines[-1] == "configuration OK"
+    assert ["adopt-existing of [auth.proxy]" in line for line in lines[:-1]] == [True] * warned
+
+
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o644, True)])
 def test_a_private_key_that_others_may_read_is_warned_of(
     tmp_path: Path, mode: int, warned: bool

@@ -8,6 +8,7 @@ from headgate_engine import AuthenticationFailed, Principal
 from headgate_server.api.accounts.requests import json_response, member, read_json_object
 from headgate_server.api.accounts.sessions import begin_session, check_origin
 from headgate_server.app_context import AppContext
+from headgate_server.auth.errors import TooManyDevices, TooManyFailures
 from headgate_server.auth.oauth.errors import AccessRefused, SignInRefused
 from headgate_server.auth.terminal_code import (
     CODE_SECONDS,
@@ -60,6 +61,10 @@ async def _begin(
     sign_in = _provider(context, registry, name)
     name = sign_in.settings.name
     try:
+        context.device_throttle.start_attempt(name, request.address)
+    except TooManyFailures as error:
+        raise TooManyDevices(error.seconds) from None
+    try:
         if context.store.empty():
             raise SignInRefused(403, _NO_USERS)
         begun = await device_flow.begin(sign_in.provider)
@@ -104,6 +109,7 @@ async def _poll(
         _record_refusal(request, context, handle.provider, "device", error)
         raise
     context.metrics.sign_in.oauth(handle.provider, "device", "accepted")
+    context.device_throttle.complete_attempt(handle.provider, request.address)
     request.log.set_principal(signed_in.principal)
     return json_response(answer)
 

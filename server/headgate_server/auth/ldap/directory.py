@@ -36,8 +36,16 @@ _NO_ATTRIBUTES = ("1.1",)  # RFC 4511, section 4.5.1.8: only distinguished names
 _Result = TypeVar("_Result")
 
 
+Timer = Callable[[str], contextlib.AbstractContextManager[None]]
+
+
 def _report_nothing(step: str) -> None:
     """Ignores *step*."""
+
+
+def _time_nothing(step: str) -> contextlib.AbstractContextManager[None]:
+    """Returns a context that ignores *step*."""
+    return contextlib.nullcontext()
 
 
 class LdapDirectory:
@@ -45,14 +53,18 @@ class LdapDirectory:
 
     The next directory is used only if one cannot be reached. At most 20 connections exist at a
     time, one for each call. *report* is called with a sentence for each step, for tests of the
-    settings; it never contains a password.
+    settings; it never contains a password. *timer* returns the context that times a step: `search`
+    and `groups`, each with the login of the service account, and `bind`, the user's own login.
     """
 
     def __init__(
-        self, settings: LdapSettings, report: Callable[[str], None] = _report_nothing
+        self,
+        settings: LdapSettings,
+        report: Callable[[str], None] = _report_nothing,
+        timer: Timer = _time_nothing,
     ) -> None:
         self._settings = settings
-        self._report = report
+        self._report, self._timer = report, timer
         self._slots = asyncio.Semaphore(_MAX_CONNECTIONS)
         self._closed = False
 
@@ -156,8 +168,9 @@ class LdapDirectory:
         self, server: LdapServerSettings, host: str, name: str, password: str
     ) -> LdapEntry | None:
         try:
-            async with self._search_connection(server, host, name, password) as connection:
-                found = await self._search_user(connection, server, name)
+            with self._timer("search"):
+                async with self._search_connection(server, host, name, password) as connection:
+                    found = await self._search_user(connection, server, name)
         except InvalidCredentials:
             self._report("failed: the directory rejects the name and the password")
             return None
@@ -167,16 +180,18 @@ class LdapDirectory:
         as_user = server.groups_as == "user" or server.binds_directly
         groups: Sequence[str] = ()
         try:
-            async with bound_connection(server, host, found.dn, password) as connection:
-                self._report(f"bound as {found.dn}: the password is right")
-                if as_user:
-                    groups = await _groups_as_user(connection, server, found)
+            with self._timer("bind"):
+                async with bound_connection(server, host, found.dn, password) as connection:
+                    self._report(f"bound as {found.dn}: the password is right")
+                    if as_user:
+                        groups = await _groups_as_user(connection, server, found)
         except InvalidCredentials:
             self._report(f"failed: the directory rejects the password of {found.dn}")
             return None
         if not as_user and server.group_search_filter:
-            async with self._search_connection(server, host) as connection:
-                groups = await _groups(connection, server, found)
+            with self._timer("groups"):
+                async with self._search_connection(server, host) as connection:
+                    groups = await _groups(connection, server, found)
         elif not as_user:
             groups = found.values(server.attributes.member_of)
         self._report(f"groups: {', '.join(groups) or 'none'}")

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from headgate_engine import Engine, Session, SessionRejected, SessionTokens
+from headgate_engine import REFRESH_SECONDS, Engine, Session, SessionRejected, SessionTokens
 from headgate_server.auth.errors import AccessUnconfirmed
 from headgate_server.auth.oauth.errors import AccessRefused, ProviderUnavailable, SignInRefused
 from headgate_server.http.eager_batch import enter_task
 from headgate_server.telemetry.logging import log_error
 from headgate_server.telemetry.metrics import Metrics
 
+_Answer = TypeVar("_Answer")
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 _WAIT_SECONDS = 5.0
@@ -99,7 +100,9 @@ class AccessRefresher:
         try:
             if not subject:
                 raise AccessRefused("the identity was unlinked")
-            renewed, expires_at = await source.refreshed(issuer, subject, tokens, address)
+            renewed, expires_at = await _within(
+                REFRESH_SECONDS, source.refreshed(issuer, subject, tokens, address)
+            )
         except ProviderUnavailable as error:
             self._metrics.sign_in.refresh(session.provider, "unavailable")
             log_error(f"provider {session.provider}: {error.reason}")
@@ -131,3 +134,12 @@ class AccessRefresher:
             if tokens.failures:
                 return  # a pause after a failure
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _within(seconds: float, asking: Awaitable[_Answer]) -> _Answer:
+    """Returns the result of *asking*. Raises ProviderUnavailable after *seconds*."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asking
+    except TimeoutError:
+        raise ProviderUnavailable(f"no answer within {seconds:.0f} s") from None

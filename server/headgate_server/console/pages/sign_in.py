@@ -7,10 +7,11 @@ from urllib.parse import quote
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import RedirectResponse, Response
 
-from headgate_engine import AuthenticationFailed
+from headgate_engine import AuthenticationFailed, SessionRejected
 from headgate_server.api.accounts.sessions import begin_session, end_session, login_by_password
 from headgate_server.api.error_statuses import error_status_for
-from headgate_server.auth.errors import TooManyFailures, Unauthenticated
+from headgate_server.auth.browser_logins import is_browser_login
+from headgate_server.auth.errors import AccessUnconfirmed, TooManyFailures, Unauthenticated
 from headgate_server.auth.terminal_code import terminal_of
 from headgate_server.console.before_sign_in import show_before_sign_in
 from headgate_server.console.pages import terminal_sign_in
@@ -39,8 +40,11 @@ async def show(page: StarletteRequest) -> Response:
     terminal = terminal_sign_in.terminal_in(page)
     if terminal is not None and (question := await terminal_sign_in.offer(page, terminal)):
         return question
+    redirect = local_path(page.query_params.get("redirect", ""))
+    stays = notice or not page.query_params.keys().isdisjoint(("again", "error"))
+    if not stays and terminal is None and await _is_signed_in(page):
+        return RedirectResponse(redirect, 303)
     if provider := _auto_login(page, notice):
-        redirect = local_path(page.query_params.get("redirect", ""))
         more = f"&{terminal.query}" if terminal is not None else ""
         return RedirectResponse(f"/login/{provider}?redirect={quote(redirect, safe='')}{more}", 302)
     if "again" in page.query_params:
@@ -48,6 +52,16 @@ async def show(page: StarletteRequest) -> Response:
     if page.query_params.get("redirect") and not notice:
         notice = "Sign in to see this page."
     return await _form(page, notice=notice)
+
+
+async def _is_signed_in(page: StarletteRequest) -> bool:
+    """Returns whether the person needs no sign-in: by a session, a proxy, or without logins."""
+    request, context = page.scope["headgate"]
+    try:
+        principal = await context.authenticate(request)
+    except (SessionRejected, AuthenticationFailed, Unauthenticated, AccessUnconfirmed):
+        return False
+    return principal.unrestricted or is_browser_login(principal)
 
 
 def _auto_login(page: StarletteRequest, notice: str) -> str:
