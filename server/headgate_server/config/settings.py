@@ -194,7 +194,7 @@ class Settings(HTTPSettings):
         default_doc="`admins`",
     )
     max_login_attempts: int = option(
-        "Wrong passwords of a name in 5 minutes before all are refused; 0: no limit",
+        "Wrong passwords of a name in 5 minutes before all are refused; 0: no limit (note 14)",
         0,
         section="auth",
         most=1000,
