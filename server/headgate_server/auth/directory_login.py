@@ -47,7 +47,7 @@ class DirectoryLogin:
         engine: Engine,
         settings: Settings,
         run: Callable[[Callable[[], Any]], Awaitable[Any]],
-        timer: Callable[[str], AbstractContextManager[None]] = lambda step: nullcontext(),
+        timer: Callable[[str], AbstractContextManager[object]] = lambda step: nullcontext(),
     ) -> None:
         # Imported on demand: only a server with a directory needs its library.
         from headgate_server.auth.ldap.directory import LdapDirectory

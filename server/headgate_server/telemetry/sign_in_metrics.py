@@ -49,7 +49,6 @@ class SignInMetrics:
         """Counts a request to *provider* whether a session keeps its access."""
         self._refreshes.labels(provider, outcome).inc()
 
-    def ldap(self, step: str) -> AbstractContextManager[None]:
+    def ldap(self, step: str) -> AbstractContextManager[object]:
         """Returns the context that times *step* of a login by LDAP, also of one that fails."""
-        found: AbstractContextManager[None] = self._ldap_seconds.labels(step).time()
-        return found
+        return self._ldap_seconds.labels(step).time()

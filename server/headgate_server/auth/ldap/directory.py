@@ -36,14 +36,14 @@ _NO_ATTRIBUTES = ("1.1",)  # RFC 4511, section 4.5.1.8: only distinguished names
 _Result = TypeVar("_Result")
 
 
-Timer = Callable[[str], contextlib.AbstractContextManager[None]]
+Timer = Callable[[str], contextlib.AbstractContextManager[object]]
 
 
 def _report_nothing(step: str) -> None:
     """Ignores *step*."""
 
 
-def _time_nothing(step: str) -> contextlib.AbstractContextManager[None]:
+def _time_nothing(step: str) -> contextlib.AbstractContextManager[object]:
     """Returns a context that ignores *step*."""
     return contextlib.nullcontext()
 
