@@ -36,6 +36,10 @@ class ImportedKeys:
         """
         return bool(self._store.imported_api_keys(shown.number))
 
+    def is_settled(self, shown: ImportedSecret) -> bool:
+        """Returns whether a key is found by the text of *shown*: after its first use. No bcrypt."""
+        return self._store.api_key_by_hash(key_hash(shown.text)) is not None
+
     def settle(self, shown: ImportedSecret) -> bool:
         """Returns whether *shown* is the secret of a key that was never used. Runs bcrypt.
 
@@ -48,7 +52,7 @@ class ImportedKeys:
             if self._passwords.verify_secret(imported_hash(key.imported), shown.secret):
                 self._store.upkeep(_settled(key, hash, prefix))
                 return True
-        return self._store.api_key_by_hash(hash) is not None
+        return self.is_settled(shown)
 
 
 def _settled(key: ApiKey, hash: bytes, prefix: str) -> Callable[[UpkeepTx], None]:

@@ -68,12 +68,15 @@ class KeyAuthenticator:
     async def _is_first_use(self, key: KeyText, address: str) -> bool:
         """Returns True after the first use of an imported key, which is now in the store as others.
 
-        Returns False without bcrypt if no such key has the number of *key*. Raises KeyRejected for
-        a wrong secret, which the throttle has counted.
+        Returns False without bcrypt if no such key has or had the text of *key*. Raises
+        KeyRejected for a wrong secret, which the throttle has counted.
         """
         shown, hash = key.imported, key.hash
-        if shown is None or hash is None or not self._engine.imported_keys.is_unused(shown):
+        if shown is None or hash is None:
             return False
+        if not self._engine.imported_keys.is_unused(shown):
+            # Another attempt may have verified this text since the look-up.
+            return self._engine.imported_keys.is_settled(shown)
         task = self._running.get((address, hash))
         if task is None:
             task = asyncio.ensure_future(self._start_attempt(shown, address))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from headgate_engine.accounts.imported_keys import ImportedKeys
+from headgate_engine.model.imported_key import ImportedSecret
 from support.account_requests import send
 from support.audit_records import audit_records
 from support.command_here import run_command
@@ -183,3 +185,18 @@ def test_a_command_says_what_an_imported_key_is(
     assert run_command("key", "check", "-", stdin=f"{key}\n").stdout.startswith("the form")
     wrong = run_command("key", "check", "-", *place, stdin=f"{key_text(1, bytes(32))}\n")
     assert (wrong.returncode, wrong.stderr) == (1, "headgate: invalid API key\n")
+
+
+def test_a_first_use_that_another_request_has_just_verified_is_accepted(
+    running: LocalServer, source: PyroscopeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = source.add_key("eu")
+    take(source, running, key)
+    is_unused = ImportedKeys.is_unused
+
+    def settled_meanwhile(keys: ImportedKeys, shown: ImportedSecret) -> bool:
+        keys.settle(shown)
+        return is_unused(keys, shown)
+
+    monkeypatch.setattr(ImportedKeys, "is_unused", settled_meanwhile)
+    assert status(running, key) == (200, "")

@@ -110,6 +110,9 @@ def test_a_sign_in_ends_at_a_page_of_the_console(start: Start, opened: Open) -> 
     sign_in_by_openid(page, server)
     for asked in ("//localhost/evil", "/%5Clocalhost"):
         page.goto(f"{base_of(server)}/login?redirect={asked}")
+        page.wait_for_url(f"{base_of(server)}/console/")  # signed in already
+        page.get_by_role("button", name="Sign out").click()
+        page.goto(f"{base_of(server)}/login?redirect={asked}")
         page.get_by_role("link", name="Continue with Company SSO").click()
         page.wait_for_url(f"{base_of(server)}/console/")
         assert signed_in_as(page) == "ann"
