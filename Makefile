@@ -39,7 +39,7 @@ test test-fast: export PYTHONDONTWRITEBYTECODE =
 
 # All tests: some minutes. `make test T=tests/unit/grammar` runs a part.
 test: .venv/developed
-	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(T)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --etcd $(T)
 
 # The tests that start no process, with a fifth of the random examples, on files in memory.
 test-fast: .venv/developed

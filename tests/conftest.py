@@ -1,17 +1,22 @@
 """Fixtures for all tests: stores, servers, processes; and the layer of each test as its marker."""
 
 import gc
+import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 from hypothesis import settings
 
 from headgate_engine import UNRESTRICTED, Engine, MemoryStore, Passwords, SqliteStore, Store
+from headgate_engine.stores.shared.memory_log import MemoryLog, MemoryLogData
 from support import ending
+from support.alternating_stores import shared
 from support.gateway_fixtures import TWO, configured, upstream
 from support.issuer_fixtures import key_file_settings, start_with_jwt
 from support.local_server import LocalServer
@@ -27,6 +32,9 @@ from support.scripted_upstream import Script
 from support.sent_secrets import leaks
 from support.server_process import ServerProcess
 from support.tenant_fixtures import Parts, seed_flags
+
+if TYPE_CHECKING:
+    from support.etcd import Etcd
 
 Serve = Callable[..., LocalServer]
 
@@ -100,11 +108,48 @@ def server_process(serve_process: Callable[..., ServerProcess]) -> ServerProcess
     return serve_process()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+STORES = ("memory", "sqlite", "shared", "two shared")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """With --etcd, tests of the contract of stores run on a real etcd, too."""
+    parser.addoption("--etcd", action="store_true", help="run tests of stores on etcd, too")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `store` runs on every kind of store."""
+    if "store_kind" in metafunc.fixturenames:
+        more = ("etcd",) if metafunc.config.getoption("--etcd") else ()
+        metafunc.parametrize("store_kind", STORES + more)
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Etcd"]:
+    """An etcd of one member, for all tests of this process."""
+    from support.etcd import ETCD, Etcd  # only some tests need grpc
+
+    if ETCD is None and "CI" not in os.environ:
+        pytest.skip("etcd-server is not installed")
+    flags = ("--max-txn-ops", "10000")
+    with Etcd(tmp_path_factory.mktemp("etcd"), 1, *flags) as running:
+        yield running
+
+
+@pytest.fixture
+def store(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every store keeps the same promises: a test that takes this runs against each."""
-    store: Store
-    store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "users.db")
+    if store_kind == "memory":
+        store: Store = MemoryStore()
+    elif store_kind == "sqlite":
+        store = SqliteStore(tmp_path / "users.db")
+    elif store_kind == "etcd":
+        from headgate_engine.stores.shared.etcd_log import EtcdLog
+
+        address = request.getfixturevalue("etcd").address()
+        store = shared(partial(EtcdLog, address, f"/{secrets.token_hex(8)}/", 9000))
+    else:
+        data = MemoryLogData()
+        store = shared(lambda: MemoryLog(data), size=2 if store_kind == "two shared" else 1)
     yield store
     store.close()
 

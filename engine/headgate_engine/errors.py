@@ -295,6 +295,13 @@ class StoreUnavailable(StatementError):
         super().__init__(f"store unavailable: {reason}")
 
 
+class ChangeTooLarge(StatementError):
+    """One change has more records or bytes than a shared store writes at once."""
+
+    def __init__(self, records: int, size: int) -> None:
+        super().__init__(f"too much for one change: {records} records, {size} bytes")
+
+
 class OutcomeUnknown(StatementError):
     """The user store was interrupted while it committed; the change may have been made."""
 

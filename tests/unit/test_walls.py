@@ -26,7 +26,8 @@ HOME = {
     "bcrypt": "engine",
     "authlib": "server",
     "bonsai": "server",
-    "google": "server",
+    "google": "engine server",
+    "grpc": "engine",
     "jinja2": "server",
     "jwt": "server",
     "markupsafe": "server",
@@ -62,7 +63,7 @@ def test_a_room_imports_downward_only(room: str) -> None:
         for name, line in imports(path):
             ours = name.startswith("headgate")
             assert not ours or name in allowed, f"{path}:{line} imports {name}"
-            assert HOME.get(name, room) == room, f"{path}:{line} imports {name}"
+            assert room in HOME.get(name, room).split(), f"{path}:{line} imports {name}"
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)

@@ -19,7 +19,6 @@ from headgate_engine.model.session import Session, SessionLimits, SessionTokens
 from headgate_engine.model.user import Account, LinkedIdentity, User
 from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.base import (
-    MAX_KNOWN_LOGINS,
     Change,
     KnownLogin,
     Snapshot,
@@ -28,6 +27,7 @@ from headgate_engine.stores.base import (
 )
 from headgate_engine.stores.memory_accounts import page
 from headgate_engine.stores.memory_identities import IdentityState
+from headgate_engine.stores.memory_logins import MemoryLogins
 from headgate_grammar import Privilege
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class MemoryStore:
         self._state = _State()
         self._audit: list[AuditRecord] = []
         self._changes: list[Change] = []
-        self._logins: dict[tuple[str, str, str], KnownLogin] = {}
+        self._logins = MemoryLogins(lambda: {user.id for user in self._state.users.values()})
         self._condition = threading.Condition()
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
@@ -355,19 +355,12 @@ class MemoryStore:
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
         """Adds new *logins*, advances `last_seen` of stored ones, and keeps the newest 100,000."""
         with self._condition:
-            for login in logins:
-                key = (login.user_id, login.network, login.password_version)
-                known = self._logins.get(key)
-                if known is None or known.last_seen < login.last_seen:
-                    self._logins[key] = login
-            newest = self.known_logins(MAX_KNOWN_LOGINS)
-            self._logins = {(it.user_id, it.network, it.password_version): it for it in newest}
+            self._logins.remember(logins)
 
     def known_logins(self, limit: int) -> Sequence[KnownLogin]:
         """Returns at most *limit* logins of existing users, the newest first."""
-        there = {user.id for user in self._state.users.values()}
-        logins = [login for login in self._logins.values() if login.user_id in there]
-        return sorted(logins, key=lambda login: login.last_seen, reverse=True)[:limit]
+        with self._condition:
+            return self._logins.newest(limit)
 
     def changes(self, since: int) -> Sequence[Change] | None:
         """Returns the changes after revision *since*. Never None, because all changes are kept."""

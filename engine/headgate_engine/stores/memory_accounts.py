@@ -1,6 +1,6 @@
 """Profiles, API keys and sessions of the user store in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
@@ -186,12 +186,7 @@ class AccountState:
 
     def counts(self, limits: SessionLimits, now: int) -> AccountCounts:
         """Returns the numbers of sessions and keys by their state at *now*."""
-        sessions = self.sessions_by_id.values()
-        ends = [key.expires_at for key in self.keys_by_id.values() if not key.revoked_at]
-        expired = sum(0 < end <= now for end in ends)
-        soon = sum(now < end <= now + EXPIRING_SECONDS for end in ends)
-        active = sum(session.refusal(limits, now) is None for session in sessions)
-        return AccountCounts(active, len(ends) - expired, soon, expired)
+        return counts_of(self.sessions_by_id.values(), self.keys_by_id.values(), limits, now)
 
     def drop_revoked_api_keys(self, before: int) -> int:
         """Deletes keys that were revoked before the time *before*. Returns their number."""
@@ -199,6 +194,17 @@ class AccountState:
         for id in old:
             del self.keys_by_id[id], self.scopes[id]
         return len(old)
+
+
+def counts_of(
+    sessions: Iterable[Session], keys: Iterable[ApiKey], limits: SessionLimits, now: int
+) -> AccountCounts:
+    """Returns the numbers of *sessions* and *keys* by their state at *now*."""
+    ends = [key.expires_at for key in keys if not key.revoked_at]
+    expired = sum(0 < end <= now for end in ends)
+    soon = sum(now < end <= now + EXPIRING_SECONDS for end in ends)
+    active = sum(session.refusal(limits, now) is None for session in sessions)
+    return AccountCounts(active, len(ends) - expired, soon, expired)
 
 
 def _with_hash(records: Mapping[str, T], hash: bytes) -> T | None:

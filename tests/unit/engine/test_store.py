@@ -3,12 +3,15 @@
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from headgate_engine import Audit, KnownLogin, RetentionPolicy, Store, Tx
-from headgate_engine.stores import memory
+from headgate_engine.stores import memory_identities, memory_logins
+from headgate_engine.stores.shared import transaction
+from headgate_engine.stores.sqlite import identity_changes
 from headgate_engine.stores.sqlite import known_logins as sqlite_logins
 from headgate_grammar import Privilege
 
@@ -291,7 +294,8 @@ def test_a_clock_that_was_set_back_does_not_make_a_drop_earlier(
 ) -> None:
     now = time.time()
     for at in (now, now - 3600):
-        monkeypatch.setattr(time, "time", lambda at=at: at)
+        for module in (identity_changes, memory_identities, transaction):
+            monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda at=at: at))
         change(store, add("todd"), bind("todd", "42"), drop("todd"))
     assert store.identity_dropped_at("https://idp", "42") == now
 
@@ -329,7 +333,7 @@ def test_known_logins_go_with_their_user_and_never_come_back(store: Store) -> No
 def test_only_the_newest_known_logins_are_kept(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (memory, sqlite_logins):
+    for module in (memory_logins, sqlite_logins):
         monkeypatch.setattr(module, "MAX_KNOWN_LOGINS", 5)
     change(store, add("todd"))
     (todd,) = ids(store)

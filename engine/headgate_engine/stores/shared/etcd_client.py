@@ -1,0 +1,262 @@
+"""A client of etcd by gRPC: several members, TLS, a certificate or a user with a password.
+
+Only this module knows grpc. Channels belong to one process: open them after a fork or spawn.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headgate_engine.errors import StoreError, StoreUnavailable
+from headgate_engine.stores.shared.log import Unclear
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else its core writes to standard error
+
+import grpc
+
+from headgate_engine.stores.shared import etcd_messages as messages
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_METHODS: dict[str, tuple[Any, Any]] = {
+    "/etcdserverpb.KV/Range": (messages.RangeRequest, messages.RangeResponse),
+    "/etcdserverpb.KV/DeleteRange": (messages.DeleteRangeRequest, messages.DeleteRangeResponse),
+    "/etcdserverpb.KV/Txn": (messages.TxnRequest, messages.TxnResponse),
+    "/etcdserverpb.Auth/Authenticate": (
+        messages.AuthenticateRequest,
+        messages.AuthenticateResponse,
+    ),
+}
+_WATCH = "/etcdserverpb.Watch/Watch"
+_CODES = grpc.StatusCode
+_NOT_SENT = ("failed to connect", "connection refused", "dns resolution failed")
+# Refusals that are certain, and what they mean.
+_REFUSALS = {
+    _CODES.RESOURCE_EXHAUSTED: "it is full, or has too many requests",
+    _CODES.PERMISSION_DENIED: "this user may not use the prefix",
+    _CODES.INVALID_ARGUMENT: "it refuses the request",
+    _CODES.FAILED_PRECONDITION: "it refuses the request",
+    _CODES.UNIMPLEMENTED: "it is no etcd",
+}
+
+
+class Compacted(Exception):
+    """The revision to watch from is no longer there."""
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdAddress:
+    """The members of an etcd, each `host:port`, and how to reach them.
+
+    With *tls*, *authority* is the file of certificate authorities; "": the system's. *certificate*
+    and *key* are files, too. *timeout* bounds one call to one member, in seconds.
+    """
+
+    members: tuple[str, ...]
+    tls: bool = False
+    authority: str = ""
+    certificate: str = ""
+    key: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    timeout: float = 1.0
+
+
+class EtcdClient:
+    """Calls the members of *address*, one after the other. Thread-safe; calls block."""
+
+    def __init__(self, address: EtcdAddress) -> None:
+        self._address = address
+        self._credentials = _credentials(address) if address.tls else None
+        self._lock = threading.Lock()
+        self._channels: dict[str, grpc.Channel] = {}
+        self._current = 0
+        self._token = ""
+        self._watches: set[Any] = set()
+        self._closed = False
+
+    def read(self, method: str, request: Any) -> Any:
+        """Returns the response of the first member that answers. Raises StoreUnavailable."""
+        reason = "no member answers"
+        for _ in range(len(self._address.members)):
+            try:
+                return self._call(method, request)
+            except Unclear:
+                self._next_member()
+            except StoreUnavailable as error:
+                if str(error) != _away().args[0]:
+                    raise
+                self._next_member()
+        raise StoreUnavailable(reason)
+
+    def write(self, method: str, request: Any) -> Any:
+        """Returns the response of a member. Raises StoreUnavailable, and Unclear."""
+        for _ in range(len(self._address.members)):
+            try:
+                return self._call(method, request)
+            except Unclear:
+                self._next_member()
+                raise
+            except StoreUnavailable as error:
+                if str(error) != _away().args[0]:
+                    raise
+                self._next_member()
+        raise _away()
+
+    def _call(self, method: str, request: Any) -> Any:
+        """Returns the response of the current member; logs in anew once, if that is refused."""
+        try:
+            return self._send(method, request)
+        except grpc.RpcError as error:
+            if not self._address.user or not _is_login_refused(error):
+                raise _translated(error) from None
+        self._token = ""
+        try:
+            return self._send(method, request)
+        except grpc.RpcError as error:
+            raise _translated(error) from None
+
+    def _send(self, method: str, request: Any) -> Any:
+        _, response = _METHODS[method]
+        call: Callable[..., Any] = self._channel().unary_unary(
+            method,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=response.FromString,
+        )
+        return call(request, timeout=self._address.timeout, metadata=self._metadata())
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        if not self._address.user:
+            return ()
+        if not self._token:
+            request = messages.AuthenticateRequest(
+                name=self._address.user, password=self._address.password
+            )
+            call: Callable[..., Any] = self._channel().unary_unary(
+                "/etcdserverpb.Auth/Authenticate",
+                request_serializer=messages.AuthenticateRequest.SerializeToString,
+                response_deserializer=messages.AuthenticateResponse.FromString,
+            )
+            self._token = str(call(request, timeout=self._address.timeout).token)
+        return (("token", self._token),)
+
+    def _channel(self) -> grpc.Channel:
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable("it is closed")
+            members = self._address.members
+            member = members[self._current % len(members)]
+            if member not in self._channels:
+                options = list(_OPTIONS)
+                self._channels[member] = (
+                    grpc.insecure_channel(member, options=options)
+                    if self._credentials is None
+                    else grpc.secure_channel(member, self._credentials, options=options)
+                )
+            return self._channels[member]
+
+    def _next_member(self) -> None:
+        with self._lock:
+            self._current += 1
+
+    def watch(self, key: bytes, range_end: bytes, revision: int) -> Iterator[Sequence[Any]]:
+        """Yields the events of the keys from *revision* on, as they come; ends after `close`.
+
+        Raises Compacted, and StoreUnavailable at the end of the connection.
+        """
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        create = messages.WatchCreateRequest(key=key, range_end=range_end, start_revision=revision)
+        requests.put(messages.WatchRequest(create_request=create))
+        try:
+            stream: Callable[..., Any] = self._channel().stream_stream(
+                _WATCH,
+                request_serializer=messages.WatchRequest.SerializeToString,
+                response_deserializer=messages.WatchResponse.FromString,
+            )
+            # A member without a leader ends the watch.
+            call = stream(
+                iter(requests.get, None), metadata=(*self._metadata(), ("hasleader", "true"))
+            )
+        except grpc.RpcError as error:
+            self._token = ""
+            raise _translated(error) from None
+        with self._lock:
+            self._watches.add(call)
+        try:
+            for response in call:
+                if response.canceled:
+                    self._token = ""
+                    if response.compact_revision:
+                        raise Compacted
+                    raise StoreUnavailable("the watch was canceled")
+                yield response.events
+        except grpc.RpcError as error:
+            if error.code() is not _CODES.CANCELLED:  # else the next member is chosen already
+                self._next_member()
+            if not self._closed:
+                raise StoreUnavailable("the watch has ended") from None
+        finally:
+            requests.put(None)
+            call.cancel()
+            with self._lock:
+                self._watches.discard(call)
+
+    def end_watches(self) -> None:
+        """Ends all watches: the next ones are at another member."""
+        self._next_member()
+        with self._lock:
+            watches = list(self._watches)
+        for watch in watches:
+            watch.cancel()
+
+    def close(self) -> None:
+        """Ends all watches and connections."""
+        with self._lock:
+            self._closed = True
+            watches, channels = list(self._watches), list(self._channels.values())
+        for watch in watches:
+            watch.cancel()
+        for channel in channels:
+            channel.close()
+
+
+def _credentials(address: EtcdAddress) -> grpc.ChannelCredentials:
+    """Returns the credentials in the files of *address*. Raises StoreError."""
+    contents: list[bytes | None] = []
+    for path in (address.authority, address.key, address.certificate):
+        try:
+            contents.append(Path(path).read_bytes() if path else None)
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from None
+    return grpc.ssl_channel_credentials(*contents)
+
+
+def _away() -> StoreUnavailable:
+    return StoreUnavailable("no member of etcd answers")
+
+
+def _is_login_refused(error: Any) -> bool:
+    text = str(error.details() or "")
+    return error.code() is _CODES.UNAUTHENTICATED or "invalid auth token" in text
+
+
+def _translated(error: Any) -> Exception:
+    """Returns what the failure *error* of gRPC means. Its own text holds addresses."""
+    code, text = error.code(), str(error.details() or "").lower()
+    if _is_login_refused(error) or "authentication failed" in text:
+        return StoreUnavailable("etcd refuses the user or the password")
+    if "database space exceeded" in text:
+        return StoreUnavailable("etcd is full: database space exceeded")
+    if code in _REFUSALS:
+        return StoreUnavailable(f"etcd: {_REFUSALS[code]}")
+    if code is _CODES.UNAVAILABLE and any(part in text for part in _NOT_SENT):
+        return _away()
+    return Unclear()

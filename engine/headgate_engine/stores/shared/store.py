@@ -1,0 +1,279 @@
+"""A user store that several machines share: reads are from memory, changes go through a log.
+
+One value of the log, the head, is compared and replaced by each change. So changes are in one
+order, revisions and audit ids have no holes, and a read of the head's position proves that the
+memory is current.
+"""
+
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from headgate_engine.errors import (
+    ChangeTooLarge,
+    OutcomeUnknown,
+    StoreError,
+    StoreUnavailable,
+)
+from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
+from headgate_engine.stores.account_base import UpkeepTx
+from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Tx
+from headgate_engine.stores.memory_logins import MemoryLogins
+from headgate_engine.stores.shared.follower import Follower
+from headgate_engine.stores.shared.log import (
+    Batch,
+    Entry,
+    Head,
+    Log,
+    Moved,
+    Unclear,
+)
+from headgate_engine.stores.shared.reads import SharedReads
+from headgate_engine.stores.shared.transaction import SharedTx
+
+T = TypeVar("T")
+
+_GIVE_UP_SECONDS = 5.0
+_FRESH_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 0.01
+_DENIED_PER_ENTRY = 500
+
+
+def boot_clock() -> float:
+    """Returns the seconds since the machine has started; they go on while it is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def create_store(log: Log) -> bool:
+    """Makes an empty store in *log*. Returns False if it has a store. Raises StoreError."""
+    try:
+        return log.create(Head(secrets.token_hex(16)).encoded())
+    except Unclear:
+        raise StoreError("no answer: the store may have been made, try again") from None
+
+
+class SharedStore(SharedReads):
+    """Implements `Store` over *log*, with all data in memory. Thread-safe.
+
+    Reads are at most *staleness* seconds behind changes of other processes, and raise
+    StoreUnavailable if that cannot be known. They are never behind changes of this process. A
+    change gives up after *give_up* seconds. *report* is called with a sentence for the log.
+    `close` ends the threads. Raises StoreError if the log has no store that can be served.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        staleness: float = 5.0,
+        give_up: float = _GIVE_UP_SECONDS,
+        clock: Callable[[], float] = boot_clock,
+        report: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        follower = Follower(log, staleness, clock, report)
+        super().__init__(follower)
+        self._log, self._give_up, self._clock = log, give_up, clock
+        self._server = f"{socket.gethostname()[:32]} {secrets.token_hex(4)}"
+        self._writer = threading.Lock()
+        self._logins = MemoryLogins(
+            lambda: {record.user.id for record in follower.mirror.tables.users.all()}
+        )
+        follower.start()
+
+    def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
+        """Runs *change*, and writes it with its audit record."""
+
+        def record(tx: SharedTx, head: Head) -> Sequence[AuditRecord]:
+            now = datetime.now(UTC).isoformat(timespec="microseconds")
+            fields = (audit.actor, audit.address, audit.statement, "ok")
+            return [AuditRecord(head.audit + 1, head.revision + 1, now, *fields)]
+
+        with self._writer:
+            return self._change(change, record)
+
+    def upkeep(self, change: Callable[[UpkeepTx], T]) -> T:
+        """Runs *change*, which makes no revision and no audit record."""
+        with self._writer:
+            return self._change(change, None)[0]
+
+    def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
+        """Appends *attempts* to the audit."""
+        for place in range(0, len(attempts), _DENIED_PER_ENTRY):
+            some = attempts[place : place + _DENIED_PER_ENTRY]
+
+            def records(
+                tx: SharedTx, head: Head, some: Sequence[DeniedAttempt] = some
+            ) -> Sequence[AuditRecord]:
+                return [
+                    AuditRecord(
+                        *(head.audit + number, 0, it.time, it.actor, it.address),
+                        *(it.statement, it.outcome, it.count),
+                    )
+                    for number, it in enumerate(some, 1)
+                ]
+
+            with self._writer:
+                self._change(lambda tx: None, records, always=True)
+
+    def prune_audit(self, before: str) -> None:
+        """Deletes audit records older than *before* (RFC 3339, UTC); the newest record stays."""
+        self._log.forget(before)
+
+    def _change(
+        self,
+        change: Callable[[SharedTx], T],
+        audit: Callable[[SharedTx, Head], Sequence[AuditRecord]] | None,
+        *,
+        always: bool = False,
+    ) -> tuple[T, int]:
+        """Runs *change* until it is committed at the mirror's position.
+
+        *audit* returns the audit records; None makes no revision. With *always*, they are written
+        although nothing else is. Returns the result, and the newest revision.
+        """
+        follower, ends_at, tries = self.follower, self._clock() + self._give_up, 0
+        follower.wait_until_fresh(_FRESH_SECONDS)
+        while True:
+            position, head = follower.mirror.position, follower.head()
+            tx = SharedTx(follower.mirror)
+            # An answer without a change is about the store, too: it must not be an old one.
+            try:
+                result = change(tx)
+            except Exception:
+                if follower.prove() == position:
+                    raise
+            else:
+                writes = tx.writes() if tx.keys or audit is None else {}
+                if not writes and not always:
+                    if follower.prove() == position:
+                        return result, head.revision
+                else:
+                    self._check_size(writes)
+                    entry, new = self._prepared(tx, head, audit)
+                    if self._commit(position, new, writes, entry, ends_at):
+                        return result, new.revision
+            if self._clock() >= ends_at:
+                raise StoreUnavailable("other changes always came first, try again")
+            tries += 1
+            if tries > 1:
+                time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
+
+    def _check_size(self, writes: Mapping[str, bytes | None]) -> None:
+        """Raises ChangeTooLarge for a change that the log does not take at once."""
+        size = sum(len(key.encode()) + len(value or b"") for key, value in writes.items())
+        if len(writes) > self._log.max_writes or size > self._log.max_bytes:
+            raise ChangeTooLarge(len(writes), size)
+
+    def _prepared(
+        self,
+        tx: SharedTx,
+        head: Head,
+        audit: Callable[[SharedTx, Head], Sequence[AuditRecord]] | None,
+    ) -> tuple[Entry, Head]:
+        """Returns the entry and the head for the changes of *tx* after *head*."""
+        records = tuple(audit(tx, head)) if audit is not None else ()
+        revision = head.revision + bool(tx.keys and audit is not None)
+        txn = f"{self._server} {secrets.token_hex(8)}"
+        new = replace(
+            head,
+            revision=revision,
+            audit=head.audit + len(records),
+            last_id=tx.last_id,
+            number=head.number + 1,
+            txn=txn,
+        )
+        keys = tuple(dict.fromkeys(tx.keys)) if revision > head.revision else ()
+        return Entry(new.number, txn, new.audit, records, keys, revision), new
+
+    def _commit(
+        self,
+        at: int,
+        head: Head,
+        writes: Mapping[str, bytes | None],
+        entry: Entry,
+        ends_at: float,
+    ) -> bool:
+        """Commits *writes*. Returns False if another change came first: nothing was done.
+
+        Raises StoreUnavailable if nothing was done, and OutcomeUnknown. Without an answer, the same
+        change is sent again: it can be done once only, because it moves the head.
+        """
+        encoded, sent, is_unclear = head.encoded(), self._clock(), False
+        while True:
+            try:
+                position = self._log.commit(at, encoded, writes, entry)
+            except Moved as moved:
+                if moved.entry is None or moved.entry.txn != entry.txn:
+                    self.follower.catch_up(_FRESH_SECONDS)
+                    return False
+                # An earlier try was done, directly after the change that the mirror has.
+                self.follower.apply_own(Batch(moved.position, encoded, writes), sent, entry)
+                return True
+            except Unclear:
+                is_unclear = True
+            except StoreUnavailable:
+                if not is_unclear:
+                    raise
+            else:
+                self.follower.apply_own(Batch(position, encoded, writes), sent, entry)
+                return True
+            if self._clock() >= ends_at:
+                raise OutcomeUnknown("no answer from the store: the change may have been made")
+            time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Returns a context in which derived values are kept for this position."""
+        self.follower.check()
+        return nullcontext(_Derived(self.follower.mirror.derived))
+
+    def prefetch_users(self, names: Sequence[str]) -> None:
+        """Does nothing: all users are in memory."""
+
+    def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
+        """Keeps *logins* in this process: they are no part of the shared data."""
+        with self._writer:
+            self._logins.remember(logins)
+
+    def known_logins(self, limit: int) -> Sequence[KnownLogin]:
+        """Returns at most *limit* logins of existing users, the newest first."""
+        with self._writer:
+            return self._logins.newest(limit)
+
+    def changes(self, since: int) -> Sequence[Change] | None:
+        """Returns the changes after the revision *since*; None if they are no longer known."""
+        return self.follower.changes(since)
+
+    def wait(self, since: int, timeout: float) -> int:
+        """Waits until the newest revision is greater than *since*, at most *timeout* seconds."""
+        return self.follower.wait(since, timeout)
+
+    def confirmed_revision(self) -> int:
+        """Returns the newest revision, as the log has it now."""
+        self.follower.prove()
+        return self.follower.head().revision
+
+    def close(self) -> None:
+        """Ends the threads, and closes the log."""
+        self.follower.close()
+
+
+class _Derived:
+    """Implements `Snapshot` on *values*, which belong to one position."""
+
+    def __init__(self, values: dict[Hashable, object]) -> None:
+        self._values = values
+
+    def cached(self, key: Hashable) -> object | None:
+        """Returns the value of *key* at this position, or None."""
+        return self._values.get(key)
+
+    def cache(self, key: Hashable, value: object) -> None:
+        """Keeps *value* for this position."""
+        self._values[key] = value
