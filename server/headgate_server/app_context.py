@@ -211,7 +211,7 @@ class AppContext:
         if request.cross_site and is_unsafe and is_browser_login(principal):
             raise CrossSiteRequest
         if self.settings.proxy.enable_login_token and principal.method == "proxy":
-            if request.accepts_cookie and request.route != "/logout":
+            if request.accepts_cookie and request.sets_cookies and request.route != "/logout":
                 await keep_session(
                     request, principal, self.engine, self.cookies, self.run_in_thread
                 )
@@ -248,8 +248,9 @@ class AppContext:
 
     def is_cross_site(self, method: str, headers: Mapping[str, str]) -> bool:
         """Returns whether a page of another web site may have made a browser send the request."""
-        allowed = self.settings.trusted_origins
-        if is_any_origin_allowed(headers, allowed):
+        allowed, proxy = self.settings.trusted_origins, self.settings.proxy
+        is_named = proxy.enabled and proxy.header_name.lower() in headers
+        if not is_named and is_any_origin_allowed(headers, allowed):
             return False
         if is_cross_site(headers, allowed) or may_be_navigation(method, headers):
             return True

@@ -246,7 +246,7 @@ class Application:
             allow = {"Allow": ", ".join(allowed)}
             return self._responses.text_response(405, "Method Not Allowed\n", allow)
         request.log.id = request_id(request)
-        request.adds_common_headers = True
+        request.adds_common_headers = request.sets_cookies = True
         request.accepts_cookie = accepts_cookie(route)
         request.accepts_guest = accepts_guest(route)
         if endpoint is None:

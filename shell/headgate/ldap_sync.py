@@ -48,7 +48,7 @@ async def _sync(engine: Engine, login: DirectoryLogin, disable_missing: bool) ->
                         there = await login.sync(issuer, identity.subject)
                     except AuthenticationFailed:
                         continue  # disabled already
-                    if not there:
+                    if not there and user.is_active:
                         status = 1
                         _report_missing(engine, user, disable=disable_missing)
     finally:
@@ -58,7 +58,7 @@ async def _sync(engine: Engine, login: DirectoryLogin, disable_missing: bool) ->
 
 def _report_missing(engine: Engine, user: User, *, disable: bool) -> None:
     done = ""
-    if disable and user.is_active:
+    if disable:
         engine.accounts.set_status(UNRESTRICTED, user, UserStatus.DISABLED, local_address())
         done = ": disabled"
     print_line(f"{user.name} is gone from the directory, or in no allowed group{done}")

@@ -13,10 +13,7 @@ def read_known_password() -> str:
 
     Raises ValueError if there is none.
     """
-    if sys.stdin.isatty():
-        password = getpass.getpass("password: ")
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
+    password = _asked("password: ")
     if not password:
         raise ValueError("no password was given")
     return password
@@ -32,12 +29,9 @@ def read_password(file: str | None) -> str:
             return read_password_file(file, "--password-file")
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
-    if file == "-" or not sys.stdin.isatty():
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = getpass.getpass("new password: ")
-        if getpass.getpass("once more: ") != password:
-            raise ValueError("the two passwords differ: nothing was changed")
+    password = _line() if file == "-" else _asked("new password: ")
+    if file != "-" and sys.stdin.isatty() and _asked("once more: ") != password:
+        raise ValueError("the two passwords differ: nothing was changed")
     if not password:
         raise ValueError("no password was given: nothing was changed")
     return password
@@ -48,6 +42,22 @@ def read_current_password(user: str) -> str:
 
     It may be empty.
     """
-    if sys.stdin.isatty():
-        return getpass.getpass(f"password of {escape_controls(user)}: ")
+    return _asked(f"password of {escape_controls(user)}: ")
+
+
+def _line() -> str:
+    """Returns the next line of standard input."""
     return sys.stdin.readline().rstrip("\r\n")
+
+
+def _asked(prompt: str) -> str:
+    """Returns what the user types on a terminal without showing it, else a line of standard input.
+
+    Raises ValueError at the end of the terminal's input (Ctrl-D).
+    """
+    if not sys.stdin.isatty():
+        return _line()
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        raise ValueError("no password was given") from None

@@ -56,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
             subparser.add_argument("issuer", metavar="ISSUER", help="as in the provider's tokens")
         if command == "link":
             subparser.add_argument("subject", metavar="SUBJECT", help="the account's id there")
+        if command == "unlink":
+            subparser.add_argument("subject", metavar="SUBJECT", nargs="?", help="as in link")
         add_store_flags(subparser)
     flags = parser.parse_args(double_dashes(arguments))
     return guarded(lambda: _run(flags))
@@ -81,7 +83,7 @@ def _run(flags: argparse.Namespace) -> int:
                 )
                 print_line(f"{flags.name} comes in as {flags.issuer} {flags.subject}")
             case "unlink":
-                _unlink(engine, named_user(engine, flags.name), flags.issuer)
+                _unlink(engine, named_user(engine, flags.name), flags.issuer, flags.subject)
             case "add":
                 _add(engine, flags)
             case command:
@@ -94,10 +96,14 @@ def _run(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _unlink(engine: Engine, user: User, issuer: str) -> None:
-    found = [it for it in engine.identities.of_user(user) if it.issuer == issuer]
+def _unlink(engine: Engine, user: User, issuer: str, subject: str | None) -> None:
+    found = [
+        it
+        for it in engine.identities.of_user(user)
+        if it.issuer == issuer and subject in (None, it.subject)
+    ]
     if not found:
-        raise ValueError(f"{user.name} has no identity of {issuer}: see headgate user show")
+        raise ValueError(f"{user.name} has no such identity of {issuer}: see headgate user show")
     # Sessions name their provider; without the configuration, all that came by a provider end.
     providers = {it.provider for it in engine.sessions.active(user) if it.provider}
     engine.identities.unlink(UNRESTRICTED, user, found[0].id, local_address(), providers=providers)

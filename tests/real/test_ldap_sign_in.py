@@ -199,4 +199,5 @@ def test_all_users_are_synced_by_a_command(
     gone = "yan is gone from the directory, or in no allowed group"
     assert sync() == (1, f"{gone}\n")
     assert sync("--disable-missing") == (1, f"{gone}: disabled\n")
+    assert sync("--disable-missing") == (0, "")  # disabled already
     assert users()["yan"]["isDisabled"] and not users()["bob"]["isDisabled"]

@@ -209,6 +209,21 @@ class Sessions:
                 raise SessionRejected(refusal)
             return self._principal(session)
 
+    def renew_by_id(self, principal: Principal) -> Principal:
+        """Does what `renew` does, by the session's id: its token may have been replaced since.
+
+        For a connection that stays open after the token has authenticated it.
+        """
+        session = principal.session
+        assert session is not None
+        after = str(int(session.id) - 1)
+        found = self._store.sessions(after, 1, user_id=session.user_id)
+        if not found or found[0].id != session.id:
+            raise SessionRejected("invalid")
+        if (refusal := found[0].refusal(self.limits, self.now())) is not None:
+            raise SessionRejected(refusal)
+        return self._principal(found[0])
+
     def _principal(self, session: Session) -> Principal:
         user = self._store.user(session.user)
         if user is None or user.id != session.user_id or not user.is_active:

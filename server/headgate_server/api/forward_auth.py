@@ -228,13 +228,13 @@ async def _authenticate(
     a session's cookie and a request without a login count. Raises what `authenticate_credentials`
     and `confirm_access` raise, and CrossSiteRequest.
     """
-    on_store = not pattern
+    on_store, proxy = not pattern, context.settings.proxy
     cookie = context.settings.cookie_on_gateway and (on_store or accepts_cookie(pattern))
     credentials = RequestCredentials(
         parse_urlencoded(original_request.query),
         request.headers.getlist,
         cookie_name=context.cookies.name if cookie else "",
-        proxy_user=proxy_user_of(request, context.settings.proxy),
+        proxy_user=proxy_user_of(request, proxy) if proxy.forward_auth else None,
         accepts_guest=on_store or accepts_guest(pattern),
     )
     principal = await _authenticate_credentials(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from headgate_engine import StoreUnavailable
+from headgate_engine import Principal, StoreUnavailable
 from headgate_server.api.error_statuses import error_status_for
 from headgate_server.api.proxy import authorize_request, route_request
 from headgate_server.app_context import AppContext
-from headgate_server.auth.errors import KeysUnavailable
+from headgate_server.auth.errors import AccessUnconfirmed, KeysUnavailable
 from headgate_server.gateway.authorization import RouteNotFound, authorize_route, match_route
 from headgate_server.gateway.errors import UserLimitExceeded
 from headgate_server.gateway.mount import Mount
@@ -34,7 +34,7 @@ _MAX_UNDECIDED_CHECKS = 12
 _HANDSHAKE_HEADERS = frozenset(
     f"sec-websocket-{what}" for what in ("key", "version", "extensions", "protocol")
 )
-_UNDECIDED_ERRORS = (StoreUnavailable, KeysUnavailable, UserLimitExceeded)
+_UNDECIDED_ERRORS = (StoreUnavailable, KeysUnavailable, AccessUnconfirmed, UserLimitExceeded)
 _CLOSE_GOING_AWAY, _CLOSE_POLICY_VIOLATION = 1001, 1008
 
 
@@ -162,9 +162,10 @@ class Tail:
         if mount is None or mount.proxied is None:
             raise RouteNotFound(set())
         principal = self._authorized.principal
-        if principal.method == "password":
+        if principal.method == "password" or principal.session is not None:
             # The password is not verified again: failures of other clients may have throttled it.
-            current = self._context.engine.renew(principal)
+            # Nor is the token of a session, which the browser has replaced meanwhile.
+            current = await self._renewed(principal)
             authorize_route(
                 mount,
                 self._context.engine,
@@ -177,6 +178,17 @@ class Tail:
             await authorize_request(repeated, self._context, mount, path)
         finally:
             repeated.end()
+
+    async def _renewed(self, principal: Principal) -> Principal:
+        """Returns *principal* with its rights now.
+
+        Raises AuthenticationFailed, SessionRejected, AccessUnconfirmed.
+        """
+        engine = self._context.engine
+        if principal.session is None:
+            return engine.renew(principal)
+        current = engine.sessions.renew_by_id(principal)
+        return await self._context.confirm_access(current, self._request.address)
 
 
 async def _receive_once(receive: Receive) -> Message:

@@ -176,8 +176,7 @@ class Authenticator:
             location = self._issuers.settings if self._issuers is not None else None
             credentials = read_credentials(request, location)
             if isinstance(credentials, Password) and (
-                self._ways.passwords
-                and (known := self._passwords.check_cached(credentials, address))
+                known := self._check_cached_password(credentials, address)
             ):
                 self.count_cached(known)
                 self._usage.record(known, address)
@@ -232,8 +231,7 @@ class Authenticator:
         try:
             credentials = read_credentials(request, location)
             if isinstance(credentials, Password):
-                known = self._passwords.check_cached(credentials, address)
-                return known if self._ways.passwords else None
+                return self._check_cached_password(credentials, address)
             if isinstance(credentials, IssuerToken | SessionCookie | ProxyUser):
                 return None
             if isinstance(credentials, KeyText):
@@ -241,6 +239,15 @@ class Authenticator:
             return self._shared_secrets.principal(credentials.text)
         except (Unauthenticated, AuthenticationFailed):
             return None
+
+    def _check_cached_password(self, shown: Password, address: str) -> Principal | None:
+        """Returns the principal of *shown* if it needs no bcrypt, and its name is not refused."""
+        if not self._ways.passwords:
+            return None
+        if self._ways.attempts.is_refused(shown.name):
+            if not self._passwords.is_known_client(shown.name, address):
+                return None
+        return self._passwords.check_cached(shown, address)
 
     def is_known_client(self, name: str, address: str) -> bool:
         """Returns whether user *name* has logged in by password from the network of *address*."""

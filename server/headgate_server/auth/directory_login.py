@@ -61,7 +61,7 @@ class DirectoryLogin:
             syncs_profile=True,
         )
         self._digest_key = secrets.token_bytes(32)
-        self._remembered: GenerationalCache[bytes, tuple[str, str]] = GenerationalCache(
+        self._remembered: GenerationalCache[bytes, Identity] = GenerationalCache(
             _MAX_REMEMBERED, settings.ldap.cache_ttl
         )
 
@@ -87,12 +87,12 @@ class DirectoryLogin:
         known = self._remembered.get(self._digest(name, password))
         if known is None:
             return None
-        user = self._engine.store.user_by_identity(*known)
+        user = self._engine.store.user_by_identity(known.issuer, known.subject)
         if user is None:
             return None
         if not user.is_active or user.hash != NO_PASSWORD:
             raise AuthenticationFailed
-        return Principal(user, "ldap", identity=Identity(*known, user.name, method="ldap"))
+        return Principal(user, "ldap", identity=known)
 
     async def authenticate(
         self, name: str, password: str, address: str
@@ -109,7 +109,7 @@ class DirectoryLogin:
         if known is not None and known.hash != NO_PASSWORD:
             raise AuthenticationFailed
         user, identity = await self._provisioned(entry, address)
-        self._remembered.put(self._digest(name, password), (identity.issuer, identity.subject))
+        self._remembered.put(self._digest(name, password), identity)
         origin = ProviderSession(
             identity.issuer,
             access_expires_at=self._next_check(),

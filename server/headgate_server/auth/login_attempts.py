@@ -1,6 +1,7 @@
 """Refuses passwords of a name after a number of wrong ones, as Grafana's protection does."""
 
 import asyncio
+import hashlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -36,9 +37,26 @@ class LoginAttempts:
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most, self._clock = most, clock
-        self._names: GenerationalCache[str, _Tries] = GenerationalCache(
+        # By a digest of the name: clients choose how long names are.
+        self._ended: GenerationalCache[bytes, _Tries] = GenerationalCache(
             _MAX_NAMES, _WINDOW_SECONDS, clock
         )
+        self._running: dict[bytes, _Tries] = {}
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._most > 0
+
+    def is_refused(self, name: str) -> bool:
+        """Returns whether passwords of *name* are refused now."""
+        if not self._most:
+            return False
+        tries = self._tries(_key(name))
+        return tries is not None and self._wait(tries) > 0
+
+    def _tries(self, key: bytes) -> _Tries | None:
+        return self._running.get(key) or self._ended.get(key)
 
     @asynccontextmanager
     async def attempt(self, name: str) -> AsyncIterator[None]:
@@ -53,8 +71,14 @@ class LoginAttempts:
         if not self._most:
             yield
             return
-        key = name.casefold()
-        tries = await self._turn(key)
+        key = _key(name)
+        tries = self._tries(key) or _Tries()
+        self._running[key] = tries
+        try:
+            await self._turn(tries)
+        except BaseException:
+            self._keep(key, tries)
+            raise
         tries.running += 1
         try:
             yield
@@ -67,21 +91,25 @@ class LoginAttempts:
             tries.running -= 1
             ended, tries.ended = tries.ended, asyncio.Event()
             ended.set()
-            if tries.wrong or tries.running or tries.waiting:
-                self._names.put(key, tries)
-            else:
-                self._names.remove(key)
+            self._keep(key, tries)
 
-    async def _turn(self, key: str) -> _Tries:
-        """Returns the tries of *key* as soon as one more wrong one would not exceed the limit."""
-        tries = self._names.get(key)
-        if tries is None:
-            tries = _Tries()
-            self._names.put(key, tries)
+    def _keep(self, key: bytes, tries: _Tries) -> None:
+        """Keeps *tries* while some run or wait, then those that were wrong for a while."""
+        if tries.running or tries.waiting:
+            return
+        self._running.pop(key, None)
+        if tries.wrong:
+            self._ended.put(key, tries)
+        else:
+            self._ended.remove(key)
+
+    async def _turn(self, tries: _Tries) -> None:
+        """Returns as soon as one more wrong one of *tries* would not exceed the limit."""
         while True:
-            self._refuse(tries)
+            if seconds := self._wait(tries):
+                raise TooManyFailures(seconds)
             if len(tries.wrong) + tries.running < self._most:
-                return tries
+                return
             if tries.waiting >= _MAX_WAITING:
                 raise Overloaded
             tries.waiting += 1
@@ -90,11 +118,17 @@ class LoginAttempts:
             finally:
                 tries.waiting -= 1
 
-    def _refuse(self, tries: _Tries) -> None:
-        """Raises TooManyFailures if *tries* has the limit of wrong ones in the last 5 minutes."""
+    def _wait(self, tries: _Tries) -> int:
+        """Returns for how many seconds *tries* has the limit of wrong ones; 0 if it has fewer."""
         now = self._clock()
         while tries.wrong and tries.wrong[0] <= now - _WINDOW_SECONDS:
             tries.wrong.popleft()
-        if len(tries.wrong) >= self._most:
-            oldest = tries.wrong[len(tries.wrong) - self._most]
-            raise TooManyFailures(max(1, int(oldest + _WINDOW_SECONDS - now)))
+        if len(tries.wrong) < self._most:
+            return 0
+        oldest = tries.wrong[len(tries.wrong) - self._most]
+        return max(1, int(oldest + _WINDOW_SECONDS - now))
+
+
+def _key(name: str) -> bytes:
+    folded = name.casefold().encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(folded, digest_size=16).digest()

@@ -1,9 +1,13 @@
 """Authenticates a name and a password: by our own password, or by that of a directory."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 from headgate_engine import AuthenticationFailed, Principal
 from headgate_server.auth.credentials import Password, RequestCredentials
 from headgate_server.auth.directory_login import DirectoryLogin
 from headgate_server.auth.errors import Unauthenticated
+from headgate_server.auth.login_attempts import LoginAttempts
 from headgate_server.auth.login_ways import LoginWays
 from headgate_server.auth.password import PasswordAuthenticator
 from headgate_server.auth.throttle import Throttle
@@ -28,10 +32,30 @@ async def authenticate_password(
         raise Unauthenticated("password login is disabled here")
     directory = ways.directory
     asks = directory is not None and (request.is_sign_in or directory.settings.basic)
-    async with ways.attempts.attempt(shown.name):
+
+    async def authenticate() -> Principal:
         if directory is None or not asks or not directory.is_asked(shown.name):
             return await passwords.authenticate(shown, address)
         return await _by_directory(directory, shown, address, request, throttle)
+
+    if not ways.attempts.is_limited:
+        return await authenticate()
+    # A client that disconnects does not end the attempt: it counts all the same.
+    task = asyncio.ensure_future(_counted(ways.attempts, shown.name, authenticate))
+    task.add_done_callback(_retrieve)
+    return await asyncio.shield(task)
+
+
+async def _counted(
+    attempts: LoginAttempts, name: str, authenticate: Callable[[], Awaitable[Principal]]
+) -> Principal:
+    async with attempts.attempt(name):
+        return await authenticate()
+
+
+def _retrieve(done: "asyncio.Task[Principal]") -> None:
+    if not done.cancelled():
+        done.exception()  # if no caller waits any more, asyncio would log the exception
 
 
 async def _by_directory(

@@ -34,8 +34,7 @@ class SessionRotation:
         session keeps its cookie.
         """
         session = shown.principal.session
-        is_websocket = request.scope.get("scheme") in ("ws", "wss")  # its response sets no cookie
-        if not shown.rotates or session is None or is_websocket:
+        if not shown.rotates or session is None or not request.sets_cookies:
             return
         rotate = partial(
             self._engine.sessions.rotate,

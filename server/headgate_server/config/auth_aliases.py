@@ -47,7 +47,13 @@ def canonical_auth(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def ignored_keys(table: Mapping[str, Any]) -> list[str]:
     """Returns the keys in *table*, the section `[auth]`, that mean nothing here."""
-    return [key for key, value in table.items() if _is_ignored(key, value)]
+    found: list[str] = []
+    for key, value in table.items():
+        if key == "internal" and isinstance(value, Mapping):
+            found += [f"{key}.{inner}" for inner in value if inner != "signup-enabled"]
+        elif _is_ignored(key, value):
+            found.append(key)
+    return found
 
 
 def _is_ignored(key: str, value: object) -> bool:

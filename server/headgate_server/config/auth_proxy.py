@@ -69,6 +69,7 @@ class ProxySettings:
         reader=_minutes_or_duration,
     )
     enable_login_token: bool = option("The first request begins a session, too", False)
+    forward_auth: bool = option("The header counts on `/auth`, too", False)
     rights: JwtSettings = JwtSettings()
 
 

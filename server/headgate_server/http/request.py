@@ -49,6 +49,7 @@ class Request:
         self.connection: str = client[0].removeprefix("::ffff:") if client is not None else UNIX
         self.log = RequestLog()
         self.route = "other"  # for log and metrics
+        self.sets_cookies = False  # whether its response can set a session's cookie
         self.adds_common_headers = False  # whether its response has InfluxDB's own header fields
         self.cross_site = False  # sent by a browser for a page of another site
         self.accepts_cookie = False  # whether a session's cookie counts on its path

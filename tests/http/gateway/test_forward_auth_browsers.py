@@ -54,7 +54,7 @@ def test_a_session_counts_where_cookies_count_for_stores(
 
 
 def test_a_proxy_in_front_names_the_user(serve: Callable[..., Server], tmp_path: Path) -> None:
-    lines = '[auth.proxy]\nenabled = true\nwhitelist = ["127.0.0.1"]\n'
+    lines = '[auth.proxy]\nenabled = true\nwhitelist = ["127.0.0.1"]\nforward-auth = true\n'
     server = _with_browsers(serve, tmp_path, lines)
     named = {"X_WEBAUTH_USER": "eve", "login": ""}
     assert asks(server, "nginx", QUERY, **named).status == 403  # eve has no rights yet
@@ -70,7 +70,7 @@ def test_a_proxy_in_front_names_the_user(serve: Callable[..., Server], tmp_path:
 def test_a_proxy_that_is_not_listed_names_no_user(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
-    lines = '[auth.proxy]\nenabled = true\nwhitelist = ["192.0.2.1"]\n'
+    lines = '[auth.proxy]\nenabled = true\nwhitelist = ["192.0.2.1"]\nforward-auth = true\n'
     server = _with_browsers(serve, tmp_path, lines)
     named = {"X_WEBAUTH_USER": "ann"}
     assert asks(server, "nginx", QUERY, login="", **named).status == 401

@@ -10,6 +10,7 @@ from support.account_requests import cookie_of, send
 from support.audit_records import audit_records
 from support.console_requests import Visitor, page_text
 from support.fake_openid import FakeOpenID
+from support.key_server import Said
 from support.local_server import LocalServer
 from support.provider_server import as_json
 from support.servers import ROOT
@@ -153,6 +154,23 @@ def test_sign_ins_on_devices_that_no_person_approves_are_delayed(
     assert server.query("SHOW DATABASES", ROOT).status == 200
     provider.approve_devices("ann")
     assert device(server, {"handle": answers[0].json["handle"]}).status == 200
+    assert device(server).status == 200
+
+
+def test_without_a_console_the_sign_in_page_leads_nowhere(
+    serve: Serve, tmp_path: Path, provider: FakeOpenID
+) -> None:
+    table = provider_table(provider) + '[console]\nenabled = "false"\n'
+    server = serve_with(serve, tmp_path, table)
+    assert Visitor(server, *ROOT).get("/login").status == 200
+
+
+def test_a_provider_that_is_away_delays_no_sign_in_on_a_device(
+    server: LocalServer, provider: FakeOpenID
+) -> None:
+    provider.always_say("/device", lambda asked: Said(503, b"", {}))
+    assert [device(server).status for _ in range(8)] == [502] * 8
+    provider.restore("/device")
     assert device(server).status == 200
 
 

@@ -257,6 +257,52 @@ def test_names_are_refused_after_wrong_passwords_as_in_grafana(
     assert server.query("SHOW DATABASES", ROOT).status == 200
 
 
+def test_a_remembered_password_of_a_refused_name_counts_where_it_was_used_before(
+    start: Callable[..., LocalServer],
+) -> None:
+    server = start('[http]\ntrusted-proxies = ["127.0.0.1"]\n[auth]\nmax-login-attempts = 2\n')
+    server.query("CREATE USER todd WITH PASSWORD 'pw-todd-1'", ROOT)
+
+    def status(address: str, password: str = "pw-todd-1") -> int:
+        headers = {"X-Forwarded-For": address}
+        return server.request("GET", "/api/whoami", None, headers, ("todd", password)).status
+
+    assert status("10.0.0.1") == 200
+    assert [status(f"10.1.{number}.1", "wrong") for number in range(3)] == [401] * 3
+    assert (status("198.51.100.7"), status("10.0.0.1")) == (401, 200)
+
+
+@pytest.mark.parametrize("origins", ["*", "https://grafana.example"])
+def test_a_page_of_another_site_changes_nothing_as_the_user_of_a_proxy(
+    start: Callable[..., LocalServer], origins: str
+) -> None:
+    lines = '[auth.proxy]\nenabled = true\nwhitelist = ["127.0.0.1"]\n'
+    server = start(f'[http]\nallowed-origins = "{origins}"\n{lines}')
+    named = {"X-WEBAUTH-USER": "boss"}
+    assert server.request("GET", "/api/whoami", None, named).status == 200
+    server.query("GRANT ALL PRIVILEGES TO boss", ROOT)
+    form = named | {
+        "Origin": "https://evil.example",
+        "Sec-Fetch-Site": "cross-site",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    answer = server.request("POST", "/query", b"q=CREATE+DATABASE+evil", form)
+    assert answer.status == 403
+    assert "evil" not in server.query("SHOW DATABASES", ROOT).body.decode()
+
+
+def test_the_sign_in_page_is_there_for_a_user_that_a_proxy_gives_no_role(
+    start: Callable[..., LocalServer],
+) -> None:
+    server = start(
+        '[auth.proxy]\nenabled = true\nwhitelist = ["127.0.0.1"]\n'
+        'headers = "Role:X-WEBAUTH-ROLE"\nrole-attribute-strict = true\n'
+    )
+    named = {"X-WEBAUTH-USER": "eve"}
+    assert server.request("GET", "/console/", None, named).status == 403
+    assert server.request("GET", "/login", None, named).status == 200
+
+
 @pytest.mark.parametrize("name", ["todd", "unknown"])
 def test_guesses_at_the_same_time_do_not_pass_the_limit(
     start: Callable[..., LocalServer], name: str

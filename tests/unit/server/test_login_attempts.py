@@ -1,13 +1,18 @@
 """The limit of wrong passwords of a name."""
 
 import asyncio
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_engine import AuthenticationFailed
+from headgate_engine import AuthenticationFailed, Principal
+from headgate_server.auth.credentials import Password, RequestCredentials
 from headgate_server.auth.errors import TooManyFailures
 from headgate_server.auth.login_attempts import LoginAttempts
+from headgate_server.auth.login_ways import LoginWays
+from headgate_server.auth.password_login import authenticate_password
+from headgate_server.auth.throttle import Throttle
 from headgate_server.http.errors import Overloaded
 
 
@@ -96,3 +101,40 @@ def test_tries_that_wait_are_bounded() -> None:
 
     found = asyncio.run(run())
     assert (found.count("right"), found.count("overloaded")) == (65, 34)
+
+
+def test_a_client_that_disconnects_does_not_end_its_try() -> None:
+    answers = asyncio.Event()
+
+    class SlowPasswords:
+        async def authenticate(self, shown: Password, address: str) -> Principal:
+            await answers.wait()
+            raise AuthenticationFailed
+
+    async def run() -> list[str]:
+        ways = LoginWays(attempts=LoginAttempts(1))
+
+        async def login() -> Principal:
+            shown, request = Password("ann", "x"), RequestCredentials({}, lambda header: [])
+            passwords: Any = SlowPasswords()
+            return await authenticate_password(shown, "", request, ways, passwords, Throttle())
+
+        first = asyncio.create_task(login())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        first.cancel()
+        second = asyncio.create_task(_try(ways.attempts, "ann", right=True))
+        await asyncio.sleep(0)
+        assert not second.done()
+        answers.set()
+        return [await second]
+
+    assert asyncio.run(run()) == ["refused"]
+
+
+def test_a_refused_name_is_known_without_a_try() -> None:
+    attempts = LoginAttempts(1)
+    assert not attempts.is_refused("ann")
+    asyncio.run(_try(attempts, "ann", right=False))
+    assert attempts.is_refused("ANN") and not attempts.is_refused("bob")
+    assert not LoginAttempts(0).is_refused("ann")

@@ -123,5 +123,5 @@ signup-enabled = true
     configuration = configure({}, {}, str(path))
     assert configuration.settings.signup_enabled
     assert [it.partition("[auth] ")[2].split()[0] for it in configuration.notices] == [
-        *("jwt-secret", "ingestion", "internal"),
+        *("jwt-secret", "ingestion", "internal.enabled"),
     ]

@@ -40,8 +40,9 @@ def test_an_identity_is_linked_and_unlinked(store: str) -> None:
     assert (status, text.strip()) == (1, "headgate: this identity belongs to another user")
     assert run("link", "todd", IDP, "43", store=store)[0] == 1
     status, text = run("unlink", "todd", "https://other", store=store)
-    assert status == 1 and "todd has no identity of https://other" in text
-    assert run("unlink", "todd", IDP, store=store) == (0, f"todd comes in as {IDP} no more\n")
+    assert status == 1 and "todd has no such identity of https://other" in text
+    assert run("unlink", "todd", IDP, "43", store=store)[0] == 1
+    assert run("unlink", "todd", IDP, "42", store=store) == (0, f"todd comes in as {IDP} no more\n")
     assert identities("todd", store) == []
     with closing(SqliteStore(store)) as opened:
         texts = [it.statement for it in opened.audit()]

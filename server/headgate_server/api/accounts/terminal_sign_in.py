@@ -69,6 +69,7 @@ async def _begin(
             raise SignInRefused(403, _NO_USERS)
         begun = await device_flow.begin(sign_in.provider)
     except SignInRefused as error:
+        context.device_throttle.cancel_attempt(name, request.address)  # no sign-in has begun
         _record_refusal(request, context, name, "device", error)
         raise
     handle = await context.run_in_thread(partial(begun.handle.sealed, registry.sealer))

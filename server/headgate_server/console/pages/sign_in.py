@@ -7,11 +7,11 @@ from urllib.parse import quote
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import RedirectResponse, Response
 
-from headgate_engine import AuthenticationFailed, SessionRejected
+from headgate_engine import AuthenticationFailed
 from headgate_server.api.accounts.sessions import begin_session, end_session, login_by_password
 from headgate_server.api.error_statuses import error_status_for
 from headgate_server.auth.browser_logins import is_browser_login
-from headgate_server.auth.errors import AccessUnconfirmed, TooManyFailures, Unauthenticated
+from headgate_server.auth.errors import TooManyFailures, Unauthenticated
 from headgate_server.auth.terminal_code import terminal_of
 from headgate_server.console.before_sign_in import show_before_sign_in
 from headgate_server.console.pages import terminal_sign_in
@@ -42,7 +42,8 @@ async def show(page: StarletteRequest) -> Response:
         return question
     redirect = local_path(page.query_params.get("redirect", ""))
     stays = notice or not page.query_params.keys().isdisjoint(("again", "error"))
-    if not stays and terminal is None and await _is_signed_in(page):
+    leads_on = context.settings.serves_console() and terminal is None and not stays
+    if leads_on and await _is_signed_in(page):
         return RedirectResponse(redirect, 303)
     if provider := _auto_login(page, notice):
         more = f"&{terminal.query}" if terminal is not None else ""
@@ -59,8 +60,10 @@ async def _is_signed_in(page: StarletteRequest) -> bool:
     request, context = page.scope["headgate"]
     try:
         principal = await context.authenticate(request)
-    except (SessionRejected, AuthenticationFailed, Unauthenticated, AccessUnconfirmed):
-        return False
+    except Exception as error:
+        if error_status_for(error) is None:
+            raise
+        return False  # the person can sign in anew
     return principal.unrestricted or is_browser_login(principal)
 
 
