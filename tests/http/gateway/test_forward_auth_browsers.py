@@ -67,6 +67,17 @@ def test_a_proxy_in_front_names_the_user(serve: Callable[..., Server], tmp_path:
     assert asks(server, "nginx", "/api/v1/push", "POST", **named, **evil).status == 403
 
 
+def test_the_header_of_a_proxy_does_not_count_without_the_option(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """A proxy passes on what a client sends: its own header must not name a user."""
+    lines = '[auth.proxy]\nenabled = true\nwhitelist = ["127.0.0.1"]\nadopt-existing = "any"\n'
+    server = _with_browsers(serve, tmp_path, lines)
+    for login, status in (("", 401), ("ann", 200)):
+        assert asks(server, "nginx", QUERY, X_WEBAUTH_USER="bob", login=login).status == status
+    assert asks(server, "nginx", QUERY, X_WEBAUTH_USER="bob").headers["X-Auth-User"] == "ann"
+
+
 def test_a_proxy_that_is_not_listed_names_no_user(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:

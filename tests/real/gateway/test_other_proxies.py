@@ -251,6 +251,15 @@ def test_a_write_of_up_to_the_largest_size_passes(started: Started, kind: str, s
 
 
 @pytest.mark.parametrize("kind", ["nginx", "caddy"])
+def test_the_store_receives_neither_a_login_nor_a_cookie(started: Started, kind: str) -> None:
+    proxy, store, _ = started(kind, "influxdb1")
+    store.reply = lambda heard: (204, {}, b"")
+    cookie = {"Cookie": "headgate_session=secret"}
+    assert proxy.request("POST", "/write?db=a", b"m v=1", cookie, ANN).status == 204
+    assert store.last.all("Cookie") == store.last.all("Authorization") == []
+
+
+@pytest.mark.parametrize("kind", ["nginx", "caddy"])
 def test_a_larger_write_is_refused_in_json(started: Started, kind: str) -> None:
     proxy, store, _ = started(kind, "influxdb1")
     with closing(connected(proxy)) as line:
