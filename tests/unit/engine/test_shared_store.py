@@ -1,7 +1,7 @@
 """A store that several machines share: faults of its log, two stores on one log, its records."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
@@ -255,10 +255,12 @@ def put_head(data: MemoryLogData, **members: Any) -> None:
     write(data, replace(decoded_head(data.head), **members).encoded())
 
 
-def write(data: MemoryLogData, head: bytes) -> None:
+def write(
+    data: MemoryLogData, head: bytes, writes: Mapping[str, bytes | None] | None = None
+) -> None:
     with data.condition:
         data.head, data.position = head, data.position + 1
-        data.batches.append(Batch(data.position, head, {}))
+        data.batches.append(Batch(data.position, head, writes or {}))
         data.condition.notify_all()
 
 
@@ -316,6 +318,28 @@ def test_a_record_that_cannot_be_read_is_no_user_and_is_reported(
     with closing(opened(data, report=reports.append)) as store:
         assert [it.name for it in store.users()] == ["todd"] and store.user("ann") is None
         assert len(reports) == 1 and "'u/ann'" in reports[0]
+
+
+def test_a_damaged_record_that_arrives_does_not_end_the_following(data: MemoryLogData) -> None:
+    reports: list[str] = []
+    with closing(opened(data)) as writer, closing(opened(data, report=reports.append)) as store:
+        engine = Engine(writer, Passwords(4))
+        engine.create_user("todd", "s3cret")
+        poll_until(lambda: store.user("todd") is not None, "the store does not follow")
+        text = data.values["u/todd"]
+        damaged: dict[str, bytes | None] = {
+            "u/todd": text.replace(b'"grants":{}', b'"grants":{"x":1}'),
+            "u/ann": text.replace(b'"id":"1"', b'"id":"one"'),
+            "k/7": b'{"owner_id":"1","owner":"todd","name":"n","prefix":"","hash":"",'
+            b'"created_at":1,"created_by":"","id":"7","imported":"no number","scope":'
+            b'{"admin":false,"everywhere":1,"grants":{}}}',
+        }
+        assert damaged["u/todd"] != text and damaged["u/ann"] != text
+        write(data, data.head or b"", damaged)
+        poll_until(lambda: len(reports) == 3, "the damage is not reported")
+        engine.create_user("bob", "s3cret")
+        poll_until(lambda: store.user("bob") is not None, "the store follows no more")
+        assert store.user("todd") is None and store.user("ann") is None
 
 
 def test_members_of_a_newer_version_are_kept(data: MemoryLogData) -> None:

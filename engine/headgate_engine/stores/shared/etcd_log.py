@@ -11,6 +11,7 @@ from headgate_engine.errors import StoreUnavailable
 from headgate_engine.stores.shared import etcd_messages as messages
 from headgate_engine.stores.shared.etcd_client import Compacted, EtcdAddress, EtcdClient
 from headgate_engine.stores.shared.log import (
+    MAX_ENTRY_RECORDS,
     Batch,
     Entry,
     Loaded,
@@ -22,7 +23,6 @@ from headgate_engine.stores.shared.log import (
 
 _RANGE, _TXN, _DELETE = (f"/etcdserverpb.KV/{name}" for name in ("Range", "Txn", "DeleteRange"))
 _PAGE = 2000
-_DENIED_PER_ENTRY = 500
 
 
 class EtcdLog:
@@ -135,7 +135,7 @@ class EtcdLog:
         """Returns the entries with the newest records before *before*, the newest first."""
         found: list[Entry] = []
         # The key has the last record of an entry, which may have some before *before*.
-        last = self._entry_key(before + _DENIED_PER_ENTRY, 0) if before else _after(self._log)
+        last = self._entry_key(before + MAX_ENTRY_RECORDS, 0) if before else _after(self._log)
         records = 0
         while records < limit:
             page = self._page(self._log, last, messages.DESCENDING)

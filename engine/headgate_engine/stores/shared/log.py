@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from headgate_engine.model.audit import AuditRecord
 
 SCHEMA = 1
+# An entry has at most this many audit records.
+MAX_ENTRY_RECORDS = 500
 
 
 class Moved(Exception):

@@ -9,7 +9,7 @@ from typing import Any
 from headgate_engine.model.api_key import ApiKey
 from headgate_engine.model.database import Database
 from headgate_engine.model.profile import Profile
-from headgate_engine.model.user import User, UserStatus
+from headgate_engine.model.user import User
 from headgate_engine.stores.shared.log import Batch, Head, Loaded, decoded_head
 from headgate_engine.stores.shared.records import (
     BadRecord,
@@ -172,9 +172,7 @@ class Mirror:
             return None
         try:
             record: Any = decoded(kind, text)
-            table = self.tables.by_prefix[key[:2]]
-            if table.order is not None:
-                table.order(record)
+            self.tables.by_prefix[key[:2]].check(record)
         except (BadRecord, ValueError) as error:
             self._report(f"the record {key[:80]!r} of the store cannot be read: {error}")
             return None
@@ -211,11 +209,6 @@ def sorted_by_id(record: KeyRecord, names: Iterable[str]) -> list[str]:
 def profile_of(record: UserRecord) -> Profile:
     """Returns the profile of *record*."""
     return replace(record.profile, has_identity=bool(record.identities))
-
-
-def is_pending(record: UserRecord) -> bool:
-    """Returns whether the user of *record* waits for approval."""
-    return record.user.status is UserStatus.PENDING
 
 
 def database_of(record: DatabaseRecord | None) -> Database | None:

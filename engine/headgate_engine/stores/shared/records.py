@@ -134,7 +134,7 @@ def decoded(kind: type[T], text: bytes) -> T:
 
 
 def _user(content: dict[str, Any]) -> UserRecord:
-    grants = {str(id): Privilege(value) for id, value in content.pop("grants").items()}
+    grants = {str(int(id)): Privilege(value) for id, value in content.pop("grants").items()}
     profile = _built(Profile, content.pop("profile"))
     identities = tuple(_built(LinkedIdentity, one) for one in content.pop("identities"))
     user, unknown = _split(User, content, grants=_NO_GRANTS)
@@ -157,7 +157,7 @@ def _database(content: dict[str, Any]) -> DatabaseRecord:
 def _key(content: dict[str, Any]) -> KeyRecord:
     scope = content.pop("scope")
     grants = {str(on): Privilege(privilege) for on, (_, privilege) in scope["grants"].items()}
-    ids = {str(on): str(id) for on, (id, _) in scope["grants"].items()}
+    ids = {str(on): str(int(id)) for on, (id, _) in scope["grants"].items()}
     bound = KeyScope(bool(scope["admin"]), Privilege(scope["everywhere"]), MappingProxyType(grants))
     key, unknown = _split(ApiKey, content, scope=bound)
     return KeyRecord(key, MappingProxyType(ids), unknown)

@@ -28,6 +28,7 @@ from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Tx
 from headgate_engine.stores.memory_logins import MemoryLogins
 from headgate_engine.stores.shared.follower import Follower
 from headgate_engine.stores.shared.log import (
+    MAX_ENTRY_RECORDS,
     Batch,
     Entry,
     Head,
@@ -43,7 +44,6 @@ T = TypeVar("T")
 _GIVE_UP_SECONDS = 5.0
 _FRESH_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 0.01
-_DENIED_PER_ENTRY = 500
 
 
 def boot_clock() -> float:
@@ -105,8 +105,8 @@ class SharedStore(SharedReads):
 
     def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
         """Appends *attempts* to the audit."""
-        for place in range(0, len(attempts), _DENIED_PER_ENTRY):
-            some = attempts[place : place + _DENIED_PER_ENTRY]
+        for place in range(0, len(attempts), MAX_ENTRY_RECORDS):
+            some = attempts[place : place + MAX_ENTRY_RECORDS]
 
             def records(
                 tx: SharedTx, head: Head, some: Sequence[DeniedAttempt] = some

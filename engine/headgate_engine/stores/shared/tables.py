@@ -76,6 +76,14 @@ class Table(Generic[R]):
         """Returns all records, in order."""
         return list(self._records.values()) if self.order is None else list(self.after(-1))
 
+    def check(self, record: R) -> None:
+        """Raises what the number or an index of *record* raises: then `put` would fail halfway."""
+        if self.order is not None:
+            self.order(record)
+        for values_of in (*self.unique.values(), *self.groups.values()):
+            for value in values_of(record):
+                hash(value)
+
     def put(self, key: str, record: R | None) -> None:
         """Replaces the record of *key*; None removes it."""
         old = self._records.get(key)
