@@ -60,16 +60,21 @@ class AuthorizedRequest:
     query: str = ""
 
 
+def check_websocket(request: Request) -> None:
+    """Raises CrossSiteRequest if a page of another site opens a WebSocket."""
+    # Sec-WebSocket-Key shows a WebSocket: a page cannot set it (RFC 6455), and proxies remove
+    # `Upgrade` from the subrequest.
+    if request.cross_site and "sec-websocket-key" in request.headers:
+        raise CrossSiteRequest("a WebSocket")
+
+
 def check_cross_site(request: Request, *, changes: bool) -> None:
     """Raises CrossSiteRequest if a page of another site sent *request*, and it could do harm.
 
     Two kinds of requests could do harm: a request that opens a WebSocket, and a request that
     changes data (*changes*).
     """
-    # Sec-WebSocket-Key shows a WebSocket: a page cannot set it (RFC 6455), and proxies remove
-    # `Upgrade` from the subrequest.
-    if request.cross_site and "sec-websocket-key" in request.headers:
-        raise CrossSiteRequest("a WebSocket")
+    check_websocket(request)
     if request.cross_site and changes:
         raise CrossSiteRequest
 
@@ -184,9 +189,8 @@ def _authorize_query(
 
     def check(statement: Statement) -> None:
         authorize(statement)
-        changes = not is_read_only(statement)
-        check_cross_site(request, changes=changes)
-        if changes:
+        check_websocket(request)
+        if not is_read_only(statement):
             check_change(principal, method, cross_site=request.cross_site)
         # The upstream store would answer about its own users, or show all queries to each user.
         partly = isinstance(statement, ShowQueries | ShowContinuousQueries) or (
