@@ -53,7 +53,7 @@ class SqliteAccountReads:
 
     def user_count(self) -> int:
         with refusing("read"):
-            return reads.count_users(self._reader())
+            return self._read_cache().derive("number of users", reads.count_users)
 
     def profiles(self, ids: Sequence[str]) -> Mapping[str, Profile]:
         with refusing("read"):

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from headgate_engine import Database, User
 from headgate_grammar import Privilege
 from headgate_server.api.accounts.requests import is_id
+from headgate_server.console.rendering import in_slices
 from headgate_server.console.visit import Visit
 from headgate_server.console.wording import privilege, visible
 
@@ -38,10 +39,10 @@ def show(visit: Visit) -> Response:
     next_after = users[size - 1].name if len(users) > size else ""
     # A person without the admin flag sees their own row, which leads to their account.
     links = [f"?first={quote(it.name, safe='')}" if visit.is_admin else "" for it in columns]
-    rows = []
-    for user in users[:size]:
+    rows, cells = [], _Cells(columns, links)
+    for user in in_slices(users[:size]):
         base = f"/console/users/{user.id}" if visit.is_admin else "/console/account"
-        rows.append((user, base, _cells(user, columns, links, base)))
+        rows.append((user, base, cells.of(user, base)))
     return visit.render(
         "access.html",
         rows=rows,
@@ -69,18 +70,24 @@ def _words(user: User, databases: Sequence[Database]) -> list[str]:
     return [privilege(held.get(database.name, none)) for database in databases]
 
 
-def _cells(user: User, columns: Sequence[Database], links: Sequence[str], base: str) -> Markup:
-    """Returns the cells of the row of *user* as HTML.
+class _Cells:
+    """Makes the cells of a row in the columns *databases* as HTML.
 
-    A table has a thousand cells, which a template would escape one by one. *base* and *links*, the
-    two parts of a cell's address, have no character of HTML.
+    A table has thousands of cells, which a template would escape one by one. *links*, the ends of
+    the cells' addresses, and the start of a row's addresses have no character of HTML.
     """
-    return Markup(  # noqa: S704
-        "".join(
-            f'<td><a class="cell {_KINDS[word]}" href="{base}{link}">{word}</a></td>'
-            for word, link in zip(_words(user, columns), links, strict=True)
-        )
-    )
+
+    def __init__(self, databases: Sequence[Database], links: Sequence[str]) -> None:
+        self._databases = databases
+        # For each word, what stands between the addresses' starts if all cells have the word.
+        self._ends = {word: [f'{link}">{word}</a></td>' for link in links] for word in _KINDS}
+        self._starts = {word: f'<td><a class="cell {kind}" href="' for word, kind in _KINDS.items()}
+
+    def of(self, user: User, base: str) -> Markup:
+        """Returns the cells of the row of *user*. Their addresses start with *base*."""
+        starts, ends = self._starts, self._ends
+        words = enumerate(_words(user, self._databases))
+        return Markup("".join([starts[word] + base + ends[word][at] for at, word in words]))  # noqa: S704
 
 
 def _csv(visit: Visit, contains: str, databases: Sequence[Database]) -> Response:
