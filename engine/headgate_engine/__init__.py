@@ -112,9 +112,21 @@ from headgate_engine.required_privileges import (
 )
 from headgate_engine.stores.account_base import AccountReads, AccountTx, UpkeepTx
 from headgate_engine.stores.audit_file import AuditFile, json_line
-from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Store, Table, Tx
-from headgate_engine.stores.group_commit import PendingTransaction
+from headgate_engine.stores.base import (
+    Change,
+    KnownLogin,
+    PendingTransaction,
+    Snapshot,
+    Store,
+    StoreCondition,
+    Table,
+    Tx,
+)
+from headgate_engine.stores.location import EtcdLocation, StoreOptions, is_url, parse_location
 from headgate_engine.stores.memory import MemoryStore
+from headgate_engine.stores.observer import StoreObserver
+from headgate_engine.stores.opening import create_store_at, open_store
+from headgate_engine.stores.shared.position_slot import PositionSlot
 from headgate_engine.stores.sqlite.open_check import has_users, try_store
 from headgate_engine.stores.sqlite.restore import accept_rollback, restore
 from headgate_engine.stores.sqlite.store import SqliteStore
@@ -232,7 +244,9 @@ __all__ = [
     "StatementError",
     "Store",
     "Table",
+    "StoreCondition",
     "StoreError",
+    "StoreObserver",
     "Tx",
     "StoreUnavailable",
     "OutcomeUnknown",
@@ -255,4 +269,11 @@ __all__ = [
     "try_store",
     "KEEP_LAST_ADMIN",
     "MIN_PASSWORD_LENGTH",
+    "EtcdLocation",
+    "StoreOptions",
+    "is_url",
+    "parse_location",
+    "create_store_at",
+    "open_store",
+    "PositionSlot",
 ]

@@ -37,8 +37,7 @@ from headgate_engine.queries import (
 )
 from headgate_engine.required_privileges import RequiredPrivilege, allows, required_privileges
 from headgate_engine.statement_changes import statement_change
-from headgate_engine.stores.base import Store, Tx
-from headgate_engine.stores.group_commit import PendingTransaction
+from headgate_engine.stores.base import PendingTransaction, Store, Tx
 from headgate_engine.unsupported_sources import check_answerable
 from headgate_grammar import (
     CreateUser,

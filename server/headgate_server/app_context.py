@@ -13,6 +13,7 @@ from headgate_engine import (
     AuditFile,
     Principal,
     StoreUnavailable,
+    open_store,
 )
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.browser_logins import SAFE_METHODS, is_browser_login
@@ -52,7 +53,6 @@ from headgate_server.query.prepared import PreparedQueryCache
 from headgate_server.query.user_loader import UserLoader
 from headgate_server.telemetry.logging import log_error, log_task_error
 from headgate_server.telemetry.metrics import Metrics
-from headgate_server.telemetry.timed_store import MeasuredStore
 from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
 
 if TYPE_CHECKING:
@@ -78,7 +78,15 @@ class AppContext:
         # The error of the last reload, because of which the previous settings stay in effect.
         self.reload_error = ""
         audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
-        self.store = MeasuredStore(settings.store_path, metrics, audit_file)
+        self.store = open_store(
+            settings.store_path,
+            settings.store_options(),
+            create=True,
+            audit_file=audit_file,
+            observer=metrics.store,
+            report=log_error,
+            slot=settings.position_slot,
+        )
         self.engine = build_engine(
             self.store,
             settings,
@@ -94,7 +102,7 @@ class AppContext:
             settings.audit_retention,
             log_error,
             budget=BUDGET_BYTES // settings.workers,
-            paths=[path for path in (settings.store_path, settings.audit_file) if path],
+            paths=_paths(settings),
         )
         self.group_commit = GroupCommit(self.store)
         self._statement_pool = FairThreadPool(
@@ -391,3 +399,9 @@ def _create_issuers(
     from headgate_server.auth.jwt.issuers import IssuerRegistry
 
     return IssuerRegistry(settings, previous=previous)
+
+
+def _paths(settings: Settings) -> list[str]:
+    """Returns the files of this machine that grow with the audit."""
+    store = "" if settings.is_store_shared else settings.store_path
+    return [path for path in (store, settings.audit_file) if path]

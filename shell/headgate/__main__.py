@@ -11,8 +11,10 @@ from headgate_shell.output.control_characters import escape_terminal_output
 from headgate_shell.standard_streams import reopen_closed_streams
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from headgate.saved_sessions import RotatingSession
-    from headgate_engine import Engine, SqliteStore
+    from headgate_engine import Engine
 
 _USAGE = """\
 usage: headgate COMMAND ...
@@ -70,11 +72,11 @@ def main() -> int:
         return 1
 
 
-def _open_engine(store: "SqliteStore", *, config: str | None) -> "Engine":
+def _open_engine(location: str, *, config: str | None) -> "AbstractContextManager[Engine]":
     # Imported on demand: a shell with a server does not need the engine, and must start fast.
-    from headgate.configured_engine import open_engine
+    from headgate.configured_engine import opened_engine
 
-    return open_engine(store, config=config)
+    return opened_engine(location, config=config)
 
 
 def _saved_session(url: str) -> "RotatingSession | None":

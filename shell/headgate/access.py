@@ -11,7 +11,7 @@ from itertools import chain
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.store_file import PAGE_SIZE, guarded, opened
-from headgate_engine import SqliteStore, User
+from headgate_engine import Store, User
 from headgate_grammar import Privilege
 from headgate_shell.output.control_characters import escape_controls
 
@@ -53,7 +53,7 @@ def _list_of_server(flags: argparse.Namespace) -> int:
 
 def _list(flags: argparse.Namespace) -> int:
     settings = load_settings(flags.config, store=flags.store)
-    with opened(settings.store_path) as store:
+    with opened(settings) as store:
         databases = [database.name for database in store.databases()]
         if flags.database is not None:
             if flags.database not in databases:
@@ -65,7 +65,7 @@ def _list(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _users(store: SqliteStore, name: str | None, database: str) -> Iterator[list[User]]:
+def _users(store: Store, name: str | None, database: str) -> Iterator[list[User]]:
     """Yields pages of users. Raises ValueError if no user has the name *name*."""
     if name is not None:
         user = store.user(name)

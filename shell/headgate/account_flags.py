@@ -26,7 +26,7 @@ def opened_engine(flags: argparse.Namespace) -> Iterator[Engine]:
     Raises StoreError if the file is missing, and ValueError for an invalid setting.
     """
     settings = load_settings(flags.config, store=flags.store)
-    with opened(settings.store_path) as store:
+    with opened(settings) as store:
         yield build_engine(store, settings)
 
 

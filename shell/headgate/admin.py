@@ -5,13 +5,12 @@ The commands also work while a server uses the file.
 
 import argparse
 from collections.abc import Sequence
-from contextlib import closing
 
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.password_input import read_password
-from headgate.store_file import guarded, local_address
-from headgate_engine import UNRESTRICTED, SqliteStore
+from headgate.store_file import guarded, local_address, opened
+from headgate_engine import UNRESTRICTED
 from headgate_grammar import GrantAdmin, SetPassword, Statement
 from headgate_server import build_engine
 
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run_command(flags: argparse.Namespace) -> int:
     settings = load_settings(flags.config, store=flags.store)
-    with closing(SqliteStore(settings.store_path, create=False)) as store:
+    with opened(settings) as store:
         engine = build_engine(store, settings)
         if engine.user(flags.name) is None:
             raise ValueError(f"user not found: {flags.name}")

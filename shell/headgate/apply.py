@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from http import HTTPStatus
 
 from headgate.configured_engine import load_settings
@@ -12,10 +11,9 @@ from headgate.password_input import read_password
 from headgate.saved_sessions import saved_session
 from headgate.server_url import connection_to
 from headgate.state_file import read_state, state_tables
-from headgate.store_file import guarded, local_address, opened_or_empty, print_line
+from headgate.store_file import guarded, local_address, opened, opened_or_empty, print_line
 from headgate_engine import (
     DeclaredState,
-    SqliteStore,
     apply_changes,
     check_no_drops,
     plan_changes,
@@ -74,7 +72,7 @@ def _apply_to_file(
 ) -> Sequence[str]:
     """Makes the store file match *state*. Returns the changes as statements."""
     address = local_address()
-    with opened_or_empty(settings.store_path) as planned_on:
+    with opened_or_empty(settings) as planned_on:
         engine = build_engine(planned_on, settings)
         plan = plan_changes(engine, state, prune=flags.prune)
         if settings.gateway.upstreams:
@@ -82,7 +80,7 @@ def _apply_to_file(
         # A dry run finds what only the transaction can find, such as the last administrator.
         apply_changes(engine, plan, address=address, dry_run=True)
     if not flags.dry_run:
-        with closing(SqliteStore(settings.store_path)) as store:
+        with opened(settings, create=True) as store:
             apply_changes(build_engine(store, settings), plan, address=address)
     return [str(change.statement) for change in plan]
 

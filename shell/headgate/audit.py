@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from headgate.flags import CommandParser, double_dashes
-from headgate.store_file import PAGE_SIZE, guarded, opened
-from headgate_engine import AuditRecord, SqliteStore, json_line
+from headgate.store_file import PAGE_SIZE, guarded, opened_at
+from headgate_engine import AuditRecord, Store, json_line
 from headgate_grammar import parse_duration
 
 # Two spaces separate columns, and a leading quote marks a text printed as a JSON string.
@@ -39,7 +39,7 @@ def _audit(flags: argparse.Namespace) -> int:
             earliest = (datetime.now(UTC) - span).isoformat(timespec="microseconds")
         except (ValueError, OverflowError):
             raise ValueError(f"--since {flags.since}: expected a duration such as 12h") from None
-    with opened(flags.store) as store:
+    with opened_at(flags.store) as store:
         for record in _records(store):
             if record.time < earliest or (flags.user is not None and record.actor != flags.user):
                 continue
@@ -47,7 +47,7 @@ def _audit(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _records(store: SqliteStore) -> Iterator[AuditRecord]:
+def _records(store: Store) -> Iterator[AuditRecord]:
     since = 0
     while page := store.audit(since, PAGE_SIZE):
         yield from page

@@ -2,12 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
-from contextlib import closing
 
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
-from headgate.store_file import guarded, print_line
-from headgate_engine import SqliteStore, explain
+from headgate.store_file import guarded, opened, print_line
+from headgate_engine import explain
 from headgate_grammar import ParseError
 from headgate_server import build_engine
 
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _explain(flags: argparse.Namespace) -> int:
     settings = load_settings(flags.config, store=flags.store)
-    with closing(SqliteStore(settings.store_path, create=False)) as store:
+    with opened(settings) as store:
         engine = build_engine(store, settings)
         try:
             statements = engine.parse(flags.query)

@@ -1,11 +1,13 @@
-"""Builds an engine that executes statements on the SQLite file of users, without a server.
+"""Builds an engine that executes statements on the user store, without a server.
 
 The engine keeps the rules of the server's configuration, for example its rules for passwords.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
-from headgate_engine import Engine, SqliteStore
+from headgate_engine import Engine, open_store
 from headgate_server import ConfigurationError, Settings, build_engine, configure
 
 
@@ -21,9 +23,13 @@ def load_settings(config: str | None, *, store: str | None = None) -> Settings:
         raise ValueError(str(error)) from None
 
 
-def open_engine(store: SqliteStore, *, config: str | None) -> Engine:
-    """Returns an engine on *store* with the settings of the environment and the file *config*.
+@contextmanager
+def opened_engine(location: str, *, config: str | None) -> Iterator[Engine]:
+    """Yields an engine on the store at the path or URL *location*, and closes the store.
 
-    Raises ValueError, with a message of one line, if a setting is invalid.
+    Its settings are those of the environment and of the file *config*. Raises StoreError, and
+    ValueError, with a message of one line, if a setting is invalid.
     """
-    return build_engine(store, load_settings(config))
+    settings = load_settings(config, store=location)
+    with closing(open_store(settings.store_path, settings.store_options())) as store:
+        yield build_engine(store, settings)

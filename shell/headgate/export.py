@@ -17,8 +17,8 @@ from headgate.meta_db import (
     parse_meta,
 )
 from headgate.state_file import format_state
-from headgate.store_file import accounts, guarded, opened, print_line, write_private
-from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser, SqliteStore
+from headgate.store_file import accounts, guarded, opened_at, print_line, write_private
+from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser, Store
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _export_influxdb(flags: argparse.Namespace) -> int:
-    with opened(flags.path) as store:
+    with opened_at(flags.path) as store:
         data = _read(store)
     try:
         base = Path(flags.base).read_bytes() if flags.base is not None else None
@@ -70,7 +70,7 @@ def _export_influxdb(flags: argparse.Namespace) -> int:
 
 
 def _export_config(flags: argparse.Namespace) -> int:
-    with opened(flags.path) as store:
+    with opened_at(flags.path) as store:
         databases = [
             DeclaredDatabase(one.name, one.policy(one.default_policy), one.policies)
             for one in store.databases()
@@ -90,7 +90,7 @@ def _export_config(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _read(store: SqliteStore) -> MetaData:
+def _read(store: Store) -> MetaData:
     databases = [
         MetaDatabase(
             database.name,

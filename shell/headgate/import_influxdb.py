@@ -7,7 +7,6 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from headgate.server_url import is_url
 from headgate.store_file import (
     guarded,
     local_address,
+    opened,
     opened_or_empty,
     print_line,
     write_private,
@@ -30,7 +30,6 @@ from headgate_engine import (
     DeclaredState,
     DeclaredUser,
     RetentionPolicy,
-    SqliteStore,
     StatementError,
     Store,
     apply_changes,
@@ -95,14 +94,14 @@ def _import(flags: argparse.Namespace) -> int:
     else:
         data = _read_file(flags.path)
     address = local_address()
-    with opened_or_empty(settings.store_path) as planned_on:
+    with opened_or_empty(settings) as planned_on:
         taken = _select(data, planned_on)
         engine = build_engine(planned_on, settings)
         plan = plan_changes(engine, DeclaredState(taken.databases, taken.users))
         apply_changes(engine, plan, address=address, dry_run=True)
     if not flags.dry_run:
         _write_passwords(flags.new_passwords, taken.users)
-        with closing(SqliteStore(settings.store_path)) as store:
+        with opened(settings, create=True) as store:
             apply_changes(build_engine(store, settings), plan, address=address)
     for change in plan:
         print_line(str(change.statement))

@@ -4,14 +4,13 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from headgate.configured_engine import load_settings
 from headgate.pyroscope_db import PyroscopeData, PyroscopeKey, PyroscopeUser, read_pyroscope
-from headgate.store_file import local_address, opened_or_empty, print_line
+from headgate.store_file import local_address, opened, opened_or_empty, print_line
 from headgate_engine import (
     NO_PASSWORD,
     BadProfile,
@@ -19,7 +18,6 @@ from headgate_engine import (
     KeyScope,
     PlannedChange,
     Profile,
-    SqliteStore,
     StatementError,
     Store,
     Tx,
@@ -79,12 +77,12 @@ def import_pyroscope(flags: argparse.Namespace) -> int:
     settings = load_settings(flags.config, store=flags.store)
     data = read_pyroscope(flags.path)
     address = local_address()
-    with opened_or_empty(settings.store_path) as planned_on:
+    with opened_or_empty(settings) as planned_on:
         plan = _plan(data, planned_on, flags)
         engine = build_engine(planned_on, settings)
         apply_changes(engine, plan.changes, address=address, dry_run=True)
     if not flags.dry_run:
-        with closing(SqliteStore(settings.store_path)) as store:
+        with opened(settings, create=True) as store:
             apply_changes(build_engine(store, settings), plan.changes, address=address)
     for change in plan.changes:
         print_line(str(change.statement))

@@ -3,16 +3,14 @@
 import argparse
 import os
 from collections.abc import Sequence
-from contextlib import closing
 
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
 from headgate.password_input import read_password
-from headgate.store_file import guarded, local_address, print_line
+from headgate.store_file import guarded, local_address, opened, print_line
 from headgate_engine import (
     DeclaredState,
     DeclaredUser,
-    SqliteStore,
     apply_changes,
     check_user,
     plan_changes,
@@ -45,8 +43,8 @@ def _initialize(flags: argparse.Namespace) -> int:
     check_user(DeclaredUser(flags.admin))
     path = settings.store_path
     # A new store file is created only once the password is known and valid.
-    hash = "" if os.path.exists(path) else _read_hash(flags, settings)
-    with closing(SqliteStore(path)) as store:
+    hash = "" if settings.is_store_shared or os.path.exists(path) else _read_hash(flags, settings)
+    with opened(settings, create=True) as store:
         engine = build_engine(store, settings)
         created = False
         if not store.admin_count():

@@ -22,7 +22,7 @@ def sync_users(flags: argparse.Namespace) -> int:
     settings = load_settings(flags.config, store=flags.store)
     if not settings.ldap.enabled:
         raise ValueError(f"{flags.config}: [{LDAP_SECTION}] enabled: expected true")
-    with opened(settings.store_path) as store:
+    with opened(settings) as store:
         engine = build_engine(store, settings)
         try:
             return asyncio.run(

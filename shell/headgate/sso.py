@@ -100,7 +100,7 @@ def _claims(path: str) -> Mapping[str, Any]:
 
 def _show_claims(provider: OAuthProvider, settings: Settings, claims: Mapping[str, Any]) -> int:
     """Prints the user and the rights that *claims* would give. Changes nothing."""
-    with opened(settings.store_path) as store:
+    with opened(settings) as store:
         engine = build_engine(store, settings)
         sign_in = ProviderSignIn(provider, settings, engine, Sealer(""), _never)
         try:

@@ -1,4 +1,4 @@
-"""Opens the SQLite file of users for commands that need no server, and prints their errors."""
+"""Opens the user store for commands that need no server, and prints their errors."""
 
 import io
 import os
@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TextIO
 
+from headgate.configured_engine import load_settings
 from headgate_engine import (
     Account,
     MemoryStore,
-    SqliteStore,
     StatementError,
     Store,
     StoreError,
+    is_url,
+    open_store,
 )
+from headgate_server import Settings
 from headgate_shell.output.control_characters import escape_controls
 
 PAGE_SIZE = 1000
@@ -44,24 +47,37 @@ def local_address() -> str:
     return f"local, user id {os.getuid()}"
 
 
-def opened(path: str) -> closing[SqliteStore]:
-    """Opens the existing store file *path*. Returns a context manager that closes it at the end.
+def opened(settings: Settings, *, create: bool = False) -> closing[Store]:
+    """Opens the user store of *settings*. Returns a context manager that closes it at the end.
 
-    Raises StoreError if the file is missing or cannot be used.
+    With *create*, makes a missing file; a store at a URL has to exist. Raises StoreError.
     """
-    return closing(SqliteStore(path, create=False))
+    return closing(open_store(settings.store_path, settings.store_options(), create=create))
 
 
-def opened_or_empty(path: str) -> closing[Store]:
-    """Opens the store file *path*, or an empty store in memory if the file is missing.
+def opened_at(location: str) -> closing[Store]:
+    """Opens the existing store at the path or URL *location*.
+
+    How to log in at a URL is read from the environment, as `headgate serve` does. Returns a context
+    manager that closes the store. Raises StoreError, and ValueError for an invalid environment.
+    """
+    if not is_url(location):
+        return closing(open_store(location))
+    return opened(load_settings(None, store=location))
+
+
+def opened_or_empty(settings: Settings) -> closing[Store]:
+    """Opens the user store of *settings*, or an empty store in memory if its file is missing.
 
     A plan for the store can be made on it, and an error leaves no new file behind. Returns a
-    context manager that closes it. Raises StoreError if the file cannot be used.
+    context manager that closes it. Raises StoreError if the store cannot be used.
     """
-    return closing(SqliteStore(path) if os.path.exists(path) else MemoryStore())
+    if settings.is_store_shared or os.path.exists(settings.store_path):
+        return opened(settings, create=True)
+    return closing(MemoryStore())
 
 
-def accounts(store: SqliteStore) -> Iterator[Account]:
+def accounts(store: Store) -> Iterator[Account]:
     """Yields the users of *store* in order of creation, read in pages."""
     after = ""
     while page := store.users(after, PAGE_SIZE):

@@ -7,11 +7,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from typing import TypeVar
 
 from headgate.flags import CommandParser, double_dashes
-from headgate_engine import Engine, SqliteStore, StoreError, StoreUnavailable
+from headgate.store_file import opened
+from headgate_engine import Engine, StoreError, StoreUnavailable
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
 from headgate_server.gateway.mount import Mount
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _sync(settings: Settings) -> int:
-    with closing(SqliteStore(settings.store_path, create=False)) as store:
+    with opened(settings) as store:
         gateway = Gateway(settings.gateway, Engine(store), Metrics(), NoTracing(), _run_inline)
         try:
             mounts = [one for one in gateway.mounts if one.store is not None]

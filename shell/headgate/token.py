@@ -10,17 +10,16 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from typing import Any
 
 from headgate.flags import CommandParser, double_dashes
+from headgate.store_file import opened
 from headgate_engine import (
     Engine,
     Identity,
     IdentityDropped,
     IdentityTaken,
     SignUpDisabled,
-    SqliteStore,
     StoreError,
     StoreUnavailable,
     TokenRights,
@@ -133,7 +132,7 @@ def _user_objection(flags: argparse.Namespace, settings: Settings) -> str:
     warning goes to standard error.
     """
     try:
-        with closing(SqliteStore(settings.store_path, create=False)) as store:
+        with opened(settings) as store:
             known = store.user(flags.username) is not None
     except (StoreError, StoreUnavailable) as error:
         if flags.store is not None:
@@ -303,10 +302,10 @@ def _show_user(user: User) -> None:
 
 def _with_store(settings: Settings, work: Any) -> int:
     try:
-        store = SqliteStore(settings.store_path, create=False)
+        opening = opened(settings)
     except StoreError as error:
         return _fail(f"{error}: users and grants were not checked")
-    with closing(store):
+    with opening as store:
         try:
             if store.empty():
                 _print_field("user", "failed: there are no users yet")

@@ -8,7 +8,7 @@ compared byte by byte.
 from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
@@ -122,6 +122,21 @@ class Tx(AccountTx, IdentityTx, Protocol):
         ...
 
 
+@dataclass(slots=True)
+class PendingTransaction:
+    """A change for a group commit, and its outcome.
+
+    *change* and *audit* are the arguments of `Store.transact`. *result* and *revision* are what
+    `transact` would return. *error* is what `transact` would raise, or None.
+    """
+
+    change: Callable[[Tx], Any]
+    audit: Audit
+    result: Any = None
+    revision: int = 0
+    error: BaseException | None = None
+
+
 class Snapshot(Protocol):
     """A consistent snapshot of a user store, with a cache of values derived from that revision."""
 
@@ -132,6 +147,19 @@ class Snapshot(Protocol):
     def cache(self, key: Hashable, value: object) -> None:
         """Caches *value* under *key*. It must be small, and depend on *key* and the store alone."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCondition:
+    """How current the reads of a store are that several machines share.
+
+    The data was proven current *proof_age* seconds ago. *members* servers keep the store, of which
+    *members_up* respond.
+    """
+
+    proof_age: float
+    members_up: int
+    members: int
 
 
 Table = Literal["users", "databases"]
@@ -152,6 +180,25 @@ class Store(AccountReads, IdentityReads, Protocol):
             StoreUnavailable: the store could not write; nothing was done.
             OutcomeUnknown: the write was interrupted; the change may have been made.
         """
+        ...
+
+    def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
+        """Runs *jobs* in order, in as few transactions as possible; raises no error of the store.
+
+        Stores in each job what `transact` would return or raise.
+        """
+        ...
+
+    def export(self) -> None:
+        """Appends to the audit file the records that it lacks, if the store has an audit file.
+
+        Raises:
+            StoreUnavailable: the store or the audit file could not be read or written.
+        """
+        ...
+
+    def condition(self) -> "StoreCondition | None":
+        """Returns how current the store's reads are, or None for a store on this machine."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:

@@ -1,27 +1,11 @@
 """Group commit: several changes in one transaction, which waits for the disk once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from headgate_engine.errors import StoreUnavailable
 from headgate_engine.model.audit import Audit
-from headgate_engine.stores.base import Tx
-
-
-@dataclass(slots=True)
-class PendingTransaction:
-    """A change for a group commit, and its outcome.
-
-    *change* and *audit* are the arguments of `Store.transact`. *result* and *revision* are what
-    `transact` would return. *error* is what `transact` would raise, or None.
-    """
-
-    change: Callable[[Tx], Any]
-    audit: Audit
-    result: Any = None
-    revision: int = 0
-    error: BaseException | None = None
+from headgate_engine.stores.base import PendingTransaction, Tx
 
 
 def group_commit(
@@ -43,4 +27,17 @@ def group_commit(
             jobs[0].error = error
     except Exception as error:
         for job in jobs:
+            job.error = error
+
+
+def commit_each(
+    transact: Callable[[Callable[[Tx], Any], Audit], tuple[Any, int]],
+    jobs: Sequence[PendingTransaction],
+) -> None:
+    """Runs each of *jobs* by *transact* in a transaction of its own, and stores its outcome."""
+    for job in jobs:
+        job.error = None
+        try:
+            job.result, job.revision = transact(job.change, job.audit)
+        except Exception as error:
             job.error = error

@@ -21,10 +21,12 @@ from headgate_engine.stores.account_base import UpkeepTx
 from headgate_engine.stores.base import (
     Change,
     KnownLogin,
+    PendingTransaction,
     Snapshot,
     Table,
     Tx,
 )
+from headgate_engine.stores.group_commit import commit_each
 from headgate_engine.stores.memory_accounts import page
 from headgate_engine.stores.memory_identities import IdentityState
 from headgate_engine.stores.memory_logins import MemoryLogins
@@ -195,6 +197,16 @@ class MemoryStore:
             self._state = state
             self._condition.notify_all()
             return result, revision
+
+    def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
+        """Runs each of *jobs*, and stores in it what `transact` would return or raise."""
+        commit_each(self.transact, jobs)
+
+    def export(self) -> None:
+        """Does nothing: a store in memory has no audit file."""
+
+    def condition(self) -> None:
+        """Returns None: the data is on this machine."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Returns a context in which reads return current data and nothing is cached."""

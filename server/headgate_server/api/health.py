@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 
-from headgate_engine import StoreUnavailable
+from headgate_engine import StoreCondition, StoreUnavailable
 from headgate_server.app_context import AppContext
 from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
@@ -58,18 +58,15 @@ async def health(
     - upstream stores are configured, and every upstream store is unusable.
     """
     await _authenticate_if_required(request, context)
-    problem = ""
-    try:
-        await context.run_probe(context.store.confirmed_revision)
-    except StoreUnavailable as error:
-        problem = str(error)
+    problem, condition = await context.run_probe(partial(_probe, context))
+    store_problem = problem
     healths = await _upstream_states(context)
     if not problem and healths and not any(state.usable for _, state in healths):
         problem = "no upstream store can be used"
     unavailable = [name for name, state in healths if not state.usable]
     ready = "ready for queries and writes"
     content: dict[str, object] = {
-        "checks": [*_checks(context, healths)],
+        "checks": [*_store_checks(store_problem, condition), *_checks(context, healths)],
         "message": problem
         or (f"{ready}, but for {', '.join(unavailable)}" if unavailable else ready),
         "name": "influxdb",  # clients expect this name
@@ -77,6 +74,24 @@ async def health(
         "version": context.settings.reported_version,
     }
     return _json_response(content, 503 if problem else 200)
+
+
+def _probe(context: AppContext) -> tuple[str, StoreCondition | None]:
+    """Returns why the user store cannot be used, or "", and its condition. Blocking."""
+    try:
+        context.store.confirmed_revision()
+    except StoreUnavailable as error:
+        return str(error), context.store.condition()
+    return "", context.store.condition()
+
+
+def _store_checks(problem: str, condition: StoreCondition | None) -> Iterator[dict[str, str]]:
+    """Yields the check of a store that several machines share."""
+    if condition is not None:
+        age = f"proven {condition.proof_age:.1f} s ago"
+        members = f"{condition.members_up} of {condition.members} members respond"
+        status = "fail" if problem else "pass"
+        yield {"name": "store", "status": status, "message": f"{age}, {members}"}
 
 
 async def _upstream_states(context: AppContext) -> list[tuple[str, StoreHealth]]:
@@ -122,6 +137,7 @@ def _render_metrics(context: AppContext, accept: str) -> tuple[bytes, str]:
     try:
         counts = context.store.account_counts(sessions.limits, sessions.now())
         context.metrics.accounts.set(counts)
+        context.metrics.store.set_condition(context.store.condition())
     except StoreUnavailable as error:  # the other metrics are shown all the same
         log_error(f"sessions and keys cannot be counted: {error}")
     return context.metrics.render(accept)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from headgate_engine import DeniedAttempt, OutcomeUnknown, SqliteStore, StoreUnavailable
+from headgate_engine import DeniedAttempt, OutcomeUnknown, Store, StoreUnavailable
 from headgate_server.http.client_network import network_of
 
 _COLLECT_SECONDS = 1.0
@@ -64,7 +64,7 @@ class AuditWriter:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: Store,
         retention: float,
         log_error: Callable[[str], None],
         *,

@@ -1,7 +1,7 @@
-"""Group commit: one thread makes all changes in SQLite, and commits concurrent changes together.
+"""Group commit: one thread makes all changes of the user store, concurrent ones together.
 
-Most of a change's time is the wait for the disk and the switch between threads. Changes of one
-iteration of the event loop are therefore passed to the thread together.
+Most of a change's time is the wait for the disk or the network, and the switch between threads.
+Changes of one iteration of the event loop are therefore passed to the thread together.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from headgate_engine import OutcomeUnknown, PendingTransaction, SqliteStore
+from headgate_engine import OutcomeUnknown, PendingTransaction, Store
 from headgate_server.http.errors import Overloaded
 from headgate_server.telemetry.logging import log_internal_error
 
@@ -22,7 +22,7 @@ _Pending = tuple[PendingTransaction, asyncio.AbstractEventLoop, "asyncio.Future[
 class GroupCommit:
     """Makes the changes of *store*, the user store, in one thread. Tasks await their results."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._queue: SimpleQueue[list[_Pending] | None] = SimpleQueue()
         self._iteration: list[_Pending] = []

@@ -32,6 +32,7 @@ _ENVIRONMENT_PREFIXES = tuple(
 )
 _BOOLEAN_WORDS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
+_STORE_PASSWORD = "store.password"
 _SECRET_FILE_KEY = "http.shared-secret-file"
 _MORE_SECRETS_KEY = "http.more-secrets"
 JWT_SECTION = "auth.jwt"
@@ -96,6 +97,7 @@ def load(
         _from_environment(environment, sources),
         _from_flags(flags, sources),
     ):
+        layer = _resolve_password_file(layer, secret_files, sources)
         values |= _resolve_secret_file(layer, secret_files, sources)
     more_secrets = tuple(values.pop(_MORE_SECRETS_KEY, ()))
     tables = {
@@ -149,11 +151,30 @@ def _resolve_secret_file(
         secret_files.append(path)
         if layer.get("http.shared-secret"):
             raise ConfigurationError("shared-secret and shared-secret-file: expected one of them")
-        layer["http.shared-secret"], *layer[_MORE_SECRETS_KEY] = _read_secrets(path)
+        layer["http.shared-secret"], *layer[_MORE_SECRETS_KEY] = _read_secrets(
+            path, "shared-secret-file"
+        )
         sources.move(_SECRET_FILE_KEY, "http.shared-secret")
     elif "http.shared-secret" in layer:
         # A secret replaces all secrets of a layer with lower precedence.
         layer[_MORE_SECRETS_KEY] = []
+    return layer
+
+
+def _resolve_password_file(
+    layer: dict[str, Any], secret_files: list[str], sources: OptionSources
+) -> dict[str, Any]:
+    """Returns *layer* with the password of the store from the file that it names.
+
+    Raises ConfigurationError if the file is unusable, or if *layer* also has the password.
+    """
+    path = layer.pop(f"{_STORE_PASSWORD}-file", None)
+    if path is not None:
+        secret_files.append(path)
+        if layer.get(_STORE_PASSWORD):
+            raise ConfigurationError("[store] password and password-file: expected one of them")
+        layer[_STORE_PASSWORD] = _read_secrets(path, "[store] password-file")[0]
+        sources.move(f"{_STORE_PASSWORD}-file", _STORE_PASSWORD)
     return layer
 
 
@@ -341,8 +362,8 @@ def _read(where: str, option: Option, value: object) -> object:
         raise ConfigurationError(f"{where}: {error}") from None
 
 
-def _read_secrets(path: str) -> list[str]:
-    """Returns the shared secrets in the file *path*, one on each line.
+def _read_secrets(path: str, option: str) -> list[str]:
+    """Returns the secrets in the file *path*, one on each line. *option* names the file.
 
     Raises ConfigurationError if the file cannot be read, or has no secret.
     """
@@ -350,8 +371,8 @@ def _read_secrets(path: str) -> list[str]:
         lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "invalid UTF-8"
-        raise ConfigurationError(f"shared-secret-file {path}: {reason}") from None
+        raise ConfigurationError(f"{option} {path}: {reason}") from None
     secrets = [secret for line in lines if (secret := line.strip(" \t\r"))]
     if not secrets:
-        raise ConfigurationError(f"shared-secret-file {path}: it is empty")
+        raise ConfigurationError(f"{option} {path}: it is empty")
     return secrets

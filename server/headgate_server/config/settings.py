@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH
+from headgate_engine import BCRYPT_COST, KEEP_LAST_ADMIN, MIN_PASSWORD_LENGTH, PositionSlot
 from headgate_server.config.anonymous import AnonymousSettings, BasicSettings
 from headgate_server.config.auth_proxy import ProxySettings
 from headgate_server.config.gateway import GatewaySettings
-from headgate_server.config.http_settings import HTTPSettings
 from headgate_server.config.jwt import JwtSettings
 from headgate_server.config.ldap import LdapSettings
 from headgate_server.config.oauth import OAuthSettings
 from headgate_server.config.option_fields import OptionType, option
 from headgate_server.config.role_words import protected_roles, role_word
+from headgate_server.config.store_settings import StoreSettings
 from headgate_server.config.values import word
 
 # Defaults of the throttle: the number of failed logins without a delay, for each user and for each
@@ -38,17 +38,9 @@ class SettingsSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(HTTPSettings):
+class Settings(StoreSettings):
     """The settings of one server. Sizes are bytes, times are seconds; a limit of 0: no limit."""
 
-    store_path: str = option(
-        "Store file; created at the first start",
-        "headgate.db",
-        section="store",
-        key="path",
-        flag="--store",
-        metavar="PATH",
-    )
     bcrypt_cost: int = option(
         "4 to 14; a cheaper hash is replaced at the next successful login",
         BCRYPT_COST,
@@ -249,11 +241,21 @@ class Settings(HTTPSettings):
     basic: BasicSettings = BasicSettings()
     ldap: LdapSettings = LdapSettings()
     gateway: GatewaySettings = GatewaySettings()
+    # This worker's among those of this machine, if they use a store at a URL.
+    position_slot: PositionSlot | None = field(default=None, repr=False, compare=False)
     source: SettingsSource = field(default_factory=SettingsSource, repr=False, compare=False)
 
     def needs_sign_in_pages(self) -> bool:
         """Returns whether people need the pages of sign-ins, also without the console."""
         return self.signup_enabled or any(provider.enabled for provider in self.oauth)
+
+    def needs_sealing_key(self) -> bool:
+        """Returns whether tokens of providers, or sign-ins that are under way, are sealed."""
+        return self.needs_sign_in_pages() or self.serves_console()
+
+    def sealing_key_file(self) -> str:
+        """Returns the file of the keys that seal them."""
+        return self.secret_key_file or f"{self.store_path}.key"
 
     def offers_login_form(self) -> bool:
         """Returns whether people may sign in by a password on the sign-in page."""

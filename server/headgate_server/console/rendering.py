@@ -29,7 +29,7 @@ def render(template: str, values: Mapping[str, Any]) -> bytes:
 
 
 def in_slices(items: Iterable[T], check: int = 1) -> Iterator[T]:
-    """Yields *items*, and sleeps shortly after each half millisecond, looked at per *check* items.
+    """Yields *items*, and sleeps briefly after each half millisecond, looked at per *check* items.
 
     So a long page delays no other request: the event loop's thread runs meanwhile. Blocking.
     """

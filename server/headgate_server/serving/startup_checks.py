@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
-from headgate_engine import AuditFile, StoreError, try_store
+from headgate_engine import AuditFile, StoreError, open_store, parse_location, try_store
 from headgate_server.config.secret_files import readable_by_others
 from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import ListenError, check_tcp, check_unix
@@ -47,7 +47,10 @@ def _check_audit_file(settings: Settings) -> None:
 
 
 def _check_store(settings: Settings) -> None:
-    try_store(Path(settings.store_path))
+    if settings.is_store_shared:
+        open_store(settings.store_path, settings.store_options()).close()
+    else:
+        try_store(Path(settings.store_path))
 
 
 CHECKS: tuple[Callable[[Settings], None], ...] = (
@@ -83,6 +86,11 @@ def warnings(settings: Settings) -> list[str]:
             f"users other than its owner can use store {settings.store_path} (mode {mode:04o}):"
             " it should have mode 0600"
         )
+    if settings.is_store_shared and _crosses_network(settings.store_path):
+        found.append(
+            f"hashes of passwords cross the network in the clear to store {settings.store_path}:"
+            " use etcds://"
+        )
     if settings.https_enabled:
         found += readable_by_others([settings.https_private_key or settings.https_certificate])
     if settings.is_exposed():
@@ -104,6 +112,11 @@ def warnings(settings: Settings) -> list[str]:
             " a name first, and then the account of that name is linked to this person's user"
         )
     return found
+
+
+def _crosses_network(url: str) -> bool:
+    location = parse_location(url)
+    return not location.tls and not location.is_local
 
 
 def _adopting_sections(settings: Settings) -> list[str]:

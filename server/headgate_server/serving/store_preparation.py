@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from headgate_engine import (
     PlannedChange,
     SqliteStore,
     StatementError,
+    Store,
     StoreError,
     StoreUnavailable,
     apply_changes,
     has_users,
+    open_store,
     plan_changes,
 )
 from headgate_server.auth.initial_setup import new_setup_token
@@ -37,29 +40,20 @@ def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Setting
     """
     _check_audit_file(settings)
     # Planned before the store exists: an error leaves no store behind.
-    exists = os.path.exists(settings.store_path)
+    exists = settings.is_store_shared or os.path.exists(settings.store_path)
     plan = [] if exists else plan_first_users(settings, environment)
-    store = SqliteStore(settings.store_path)
-    created, upgraded = store.created, store.upgraded
+    store = open_store(settings.store_path, settings.store_options(), create=True)
     try:
         if store.empty():
             plan = plan or plan_first_users(settings, environment)
             _create_first_users(store, plan)
         empty = store.empty()
     except StoreUnavailable as error:
-        raise StoreError(
-            f"store {settings.store_path}: {error}; `headgate store check` shows details,"
-            " `headgate store restore` puts a backup in its place"
-        ) from None
+        raise StoreError(_unusable(settings, error)) from None
     finally:
         store.close()
-    if created:
-        logs.log_info(f"created store {settings.store_path}")
-    if upgraded:
-        logs.log_info(
-            f"upgraded store {settings.store_path} from version {upgraded};"
-            f" the former store is kept as {settings.store_path}.v{upgraded}"
-        )
+    if isinstance(store, SqliteStore):
+        _log_opened(store, settings.store_path)
     for warning in warnings(settings):
         logs.log_warning(warning)
     if not settings.auth_enabled:
@@ -82,6 +76,26 @@ def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Setting
     return settings
 
 
+def _unusable(settings: Settings, error: StoreUnavailable) -> str:
+    if settings.is_store_shared:
+        return f"store {settings.store_path}: {error}"
+    return (
+        f"store {settings.store_path}: {error}; `headgate store check` shows details,"
+        " `headgate store restore` puts a backup in its place"
+    )
+
+
+def _log_opened(store: SqliteStore, path: str) -> None:
+    """Logs whether the file of *store* was created or upgraded."""
+    if store.created:
+        logs.log_info(f"created store {path}")
+    if store.upgraded:
+        logs.log_info(
+            f"upgraded store {path} from version {store.upgraded};"
+            f" the former store is kept as {path}.v{store.upgraded}"
+        )
+
+
 def plan_first_users(settings: Settings, environment: Mapping[str, str]) -> Sequence[PlannedChange]:
     """Returns the changes that create what *environment* declares in a store without users.
 
@@ -97,14 +111,21 @@ def plan_first_users(settings: Settings, environment: Mapping[str, str]) -> Sequ
 def check_first_users(settings: Settings, environment: Mapping[str, str]) -> None:
     """Raises ConfigurationError for invalid first users, if the store is missing or has none."""
     try:
-        if has_users(Path(settings.store_path)):
+        if _has_users(settings):
             return
     except StoreError:
         return  # `problems` reports it
     plan_first_users(settings, environment)
 
 
-def _create_first_users(store: SqliteStore, plan: Sequence[PlannedChange]) -> None:
+def _has_users(settings: Settings) -> bool:
+    if not settings.is_store_shared:
+        return has_users(Path(settings.store_path))
+    with closing(open_store(settings.store_path, settings.store_options())) as store:
+        return not store.empty()
+
+
+def _create_first_users(store: Store, plan: Sequence[PlannedChange]) -> None:
     """Makes the changes of *plan* in one transaction, unless another process makes them first."""
     address = "environment of the first start"
     if apply_changes(Engine(store), plan, address=address, require=lambda tx: tx.empty()):

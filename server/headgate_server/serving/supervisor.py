@@ -10,10 +10,11 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from headgate_engine import PositionSlot
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import Listeners
@@ -36,6 +37,7 @@ _SIGNALS = (*_END_SIGNALS, signal.SIGHUP)
 class _Worker:
     process: SpawnProcess
     parent_pipe: Connection
+    slot: PositionSlot | None
     started: bool = False
     needs_reload: bool = False  # has to reload its configuration once it has started
 
@@ -47,6 +49,10 @@ class Supervisor:
         self._settings = settings
         self._listeners = listeners
         self._workers: list[_Worker] = []
+        # How far each worker has come in a store that several machines share.
+        self._positions = (
+            _SPAWN.RawArray("q", settings.workers) if settings.is_store_shared else None
+        )
         self._any_started = False
         self._backoff_seconds = _MIN_BACKOFF_SECONDS
         self._next_start = 0.0  # by the monotonic clock
@@ -89,15 +95,24 @@ class Supervisor:
 
     def _start(self) -> None:
         parent_pipe, child_pipe = _SPAWN.Pipe(duplex=True)
+        slot = self._free_slot()
         process = _SPAWN.Process(
             target=_worker_main,
-            args=(self._settings, self._listeners, child_pipe),
+            args=(replace(self._settings, position_slot=slot), self._listeners, child_pipe),
             name="headgate worker",
         )
         with block_stack_signals():
             process.start()
         child_pipe.close()
-        self._workers.append(_Worker(process, parent_pipe))
+        self._workers.append(_Worker(process, parent_pipe, slot))
+
+    def _free_slot(self) -> PositionSlot | None:
+        """Returns a slot that no worker has, or None if the workers need none."""
+        if self._positions is None:
+            return None
+        used = {worker.slot.number for worker in self._workers if worker.slot is not None}
+        number = next(it for it in range(len(self._positions)) if it not in used)
+        return PositionSlot(self._positions, number)
 
     def _handle_signals(self, numbers: bytes) -> bool:
         """Handles the received signals: each byte of *numbers* is the number of a signal.
@@ -154,6 +169,8 @@ class Supervisor:
     def _remove_worker(self, worker: _Worker) -> None:
         pid, code = worker.process.pid, worker.process.exitcode
         metrics.remove_worker(pid or 0)
+        if worker.slot is not None:
+            worker.slot.clear()
         worker.parent_pipe.close()
         self._workers.remove(worker)
         if worker.started:

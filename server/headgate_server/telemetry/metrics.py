@@ -28,6 +28,7 @@ from headgate_server.telemetry.account_gauges import AccountGauges
 from headgate_server.telemetry.metric_buffer import CounterGroup, MetricBuffer
 from headgate_server.telemetry.metrics_folder import FolderCollector, create_owned_folder
 from headgate_server.telemetry.sign_in_metrics import SignInMetrics
+from headgate_server.telemetry.store_metrics import StoreMetrics
 
 # A `_created` series would add a line to each counter, without any use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -146,14 +147,6 @@ class Metrics:
             ["cache", "outcome"],
             registry=own,
         )
-        self._store_seconds = Histogram(
-            "headgate_store_duration_seconds",
-            "Time of the store for reading a user from its file (unchanged users are cached), or"
-            " for a change (including the wait for others).",
-            ["operation"],
-            buckets=_FAST_BUCKETS_SECONDS,
-            registry=own,
-        )
         self._statements = Counter(
             "headgate_statements",
             "Statements executed, by kind and outcome (done, failed).",
@@ -201,6 +194,7 @@ class Metrics:
         )
         build.labels(version("headgate")).set(1)
         self._buffer = MetricBuffer()
+        self.store = StoreMetrics(own, self._buffer, _FAST_BUCKETS_SECONDS)
         self._cached_login_counters = CounterGroup(
             (self._authentications, ("password", "accepted")),
             (self._cache, ("password", "hit")),
@@ -349,14 +343,6 @@ class Metrics:
         """
         outcome = "failed" if failed else "done"
         self._buffer.increment(self._statements, (type(statement).__name__, outcome))
-
-    def observe_read(self, seconds: float) -> None:
-        """Records that the user store took *seconds* to read a user."""
-        self._buffer.observe(self._store_seconds, ("read",), seconds)
-
-    def observe_change(self, seconds: float) -> None:
-        """Records that the user store took *seconds* for a change."""
-        self._buffer.observe(self._store_seconds, ("change",), seconds)
 
     def flush(self) -> None:
         """Adds the buffered counts to the metrics, so that every worker can report them."""

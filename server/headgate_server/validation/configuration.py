@@ -1,6 +1,5 @@
 """Validates the settings at the start and at a reload, and finds secrets that are too short."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from headgate_server.config.settings import Settings
 from headgate_server.http.cross_site import ANY_ORIGIN, is_origin
 from headgate_server.http.trusted_proxies import parse_networks
 from headgate_server.validation.sign_in import check_sign_in
+from headgate_server.validation.store import check_store
 
 _MIN_SECRET_BYTES = 32
 _COOKIE_NAME_PATTERN = r"[A-Za-z0-9_-]{0,64}"  # a token of RFC 6265, without signs
@@ -117,8 +117,10 @@ def _check(settings: Settings) -> None:
             f"bind-address {settings.bind_address} without https-enabled:"
             " refused by allow-insecure = false"
         )
-    if not settings.store_path or os.path.isdir(settings.store_path):
-        raise ConfigurationError(f"store path {settings.store_path!r}: expected a file's name")
+    try:
+        check_store(settings)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _check_sessions(settings: Settings) -> None:

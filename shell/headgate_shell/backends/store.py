@@ -3,11 +3,11 @@
 import os
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from headgate_engine import UNRESTRICTED, Engine, Result, Series, SqliteStore, StoreError
+from headgate_engine import UNRESTRICTED, Engine, Result, Series, StoreError
 from headgate_grammar import ParseError, Privilege
 from headgate_shell.backends.access_table import access_table, unknown_name
 from headgate_shell.backends.base import ConnectionSettings, Points, RequestOptions, Response
@@ -15,38 +15,38 @@ from headgate_shell.session import Session
 
 
 class OpenEngine(Protocol):
-    """A function that returns an engine, which executes statements on a user store.
+    """A function that opens an engine, which executes statements on a user store.
 
-    *config* is the path of the server's configuration file, which has the password rules.
+    *location* is a store's path or URL. *config* is the path of the server's configuration file,
+    which has the password rules.
     """
 
-    def __call__(self, store: SqliteStore, *, config: str | None) -> Engine:
-        """Returns an engine on *store*. Raises ValueError if the file *config* is invalid."""
+    def __call__(self, location: str, *, config: str | None) -> AbstractContextManager[Engine]:
+        """Returns a context with the engine, at whose end the store is closed.
+
+        Raises StoreError, and ValueError if the file *config* is invalid.
+        """
         ...
 
 
 def run_on_store(
-    path: str,
-    open_engine: Callable[[SqliteStore], Engine],
+    location: str,
+    open_engine: Callable[[str], AbstractContextManager[Engine]],
     session: Session,
     work: Callable[[], int],
 ) -> int:
-    """Connects *session* to the store file *path*, then returns the exit status of *work*.
+    """Connects *session* to the store at *location*, then returns the exit status of *work*.
 
-    *open_engine* returns an engine on the opened store, or raises ValueError. If the store or the
-    engine cannot be opened, prints the error and returns 1.
+    *open_engine* opens an engine there, or raises ValueError or StoreError: then prints the error
+    and returns 1.
     """
-    try:
-        store = SqliteStore(path, create=False)
-    except StoreError as error:
-        print(f"headgate: {error}", file=sys.stderr)
-        return 1
-    with closing(store):
+    with ExitStack() as stack:
         try:
-            session.store_path, session.backend = path, StoreBackend(open_engine(store))
-        except ValueError as error:
+            engine = stack.enter_context(open_engine(location))
+        except (StoreError, ValueError) as error:
             print(f"headgate: {error}", file=sys.stderr)
             return 1
+        session.store_path, session.backend = location, StoreBackend(engine)
         return work()
 
 

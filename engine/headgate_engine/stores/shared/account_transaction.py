@@ -1,6 +1,6 @@
 """The accounts in a transaction of a shared store: profiles, API keys and sessions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -41,6 +41,19 @@ class AccountChanges:
             "x/": self.dropped,
             "t/": self.used,
         }
+
+    def savepoint(self) -> Callable[[], None]:
+        """Returns a function that undoes the changes from now on."""
+        last_id, keys = self.last_id, len(self.keys)
+        changed = {prefix: dict(overlay.changed) for prefix, overlay in self.overlays.items()}
+
+        def undo() -> None:
+            self.last_id = last_id
+            del self.keys[keys:]
+            for prefix, overlay in self.overlays.items():
+                overlay.changed = changed[prefix]
+
+        return undo
 
     def new_id(self) -> str:
         """Returns an id that was never used."""

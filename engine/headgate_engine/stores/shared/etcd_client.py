@@ -6,6 +6,7 @@ Only this module knows grpc. Channels belong to one process: open them after a f
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ _METHODS: dict[str, tuple[Any, Any]] = {
         messages.AuthenticateResponse,
     ),
 }
+_STATUS_SECONDS, _STATUS_TIMEOUT = 5.0, 0.3
 _WATCH = "/etcdserverpb.Watch/Watch"
 _CODES = grpc.StatusCode
 _NOT_SENT = ("failed to connect", "connection refused", "dns resolution failed")
@@ -82,6 +84,7 @@ class EtcdClient:
         self._token = ""
         self._watches: set[Any] = set()
         self._closed = False
+        self._members_up = float("-inf"), 0
 
     def read(self, method: str, request: Any) -> Any:
         """Returns the response of the first member that answers. Raises StoreUnavailable."""
@@ -148,12 +151,39 @@ class EtcdClient:
             self._token = str(call(request, timeout=self._address.timeout).token)
         return (("token", self._token),)
 
-    def _channel(self) -> grpc.Channel:
+    def members_up(self, method: str, request: Any) -> tuple[int, int]:
+        """Returns how many members answer *request* from their own data, and how many there are.
+
+        The result is kept for some seconds.
+        """
+        with self._lock:
+            known_at, known = self._members_up
+        if time.monotonic() - known_at > _STATUS_SECONDS:
+            known = sum(self._responds(it, method, request) for it in self._address.members)
+            with self._lock:
+                self._members_up = time.monotonic(), known
+        return known, len(self._address.members)
+
+    def _responds(self, member: str, method: str, request: Any) -> bool:
+        _, response = _METHODS[method]
+        try:
+            call: Callable[..., Any] = self._channel(member).unary_unary(
+                method,
+                request_serializer=type(request).SerializeToString,
+                response_deserializer=response.FromString,
+            )
+            call(request, timeout=_STATUS_TIMEOUT, metadata=self._metadata())
+        except (grpc.RpcError, StoreUnavailable):
+            return False
+        return True
+
+    def _channel(self, member: str = "") -> grpc.Channel:
+        """Returns the channel of *member*; "" for the current one."""
         with self._lock:
             if self._closed:
                 raise StoreUnavailable("it is closed")
             members = self._address.members
-            member = members[self._current % len(members)]
+            member = member or members[self._current % len(members)]
             if member not in self._channels:
                 options = list(_OPTIONS)
                 self._channels[member] = (

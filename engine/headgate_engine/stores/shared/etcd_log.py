@@ -206,6 +206,11 @@ class EtcdLog:
     def _name(self, key: bytes) -> str:
         return key.removeprefix(self._state).decode("utf-8", "surrogateescape")
 
+    def members_up(self) -> tuple[int, int]:
+        """Returns how many members respond, and how many there are."""
+        request = messages.RangeRequest(key=self._head, serializable=True, keys_only=True)
+        return self._client.members_up(_RANGE, request)
+
     def close(self) -> None:
         """Releases the connections, and ends each `follow`."""
         self._client.close()

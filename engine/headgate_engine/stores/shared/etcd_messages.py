@@ -19,6 +19,8 @@ _MESSAGES: dict[str, tuple[_Field, ...]] = {
         ("limit", 3, "int64"),
         ("revision", 4, "int64"),
         ("sort_order", 5, "int32"),
+        ("serializable", 7, "bool"),
+        ("keys_only", 8, "bool"),
     ),
     "RangeResponse": (
         ("header", 1, "ResponseHeader"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from headgate_engine.errors import StoreError, StoreUnavailable
 from headgate_engine.stores.base import Change
+from headgate_engine.stores.observer import StoreObserver
 from headgate_engine.stores.shared.log import (
     SCHEMA,
     BadHead,
@@ -18,18 +19,23 @@ from headgate_engine.stores.shared.log import (
     TooOld,
 )
 from headgate_engine.stores.shared.mirror import Mirror
+from headgate_engine.stores.shared.position_slot import PositionSlot
+from headgate_engine.stores.shared.state_mark import StateMark
+from headgate_engine.stores.shared.turns import Turns
 
 _PROOF_SECONDS = 0.5
 _CATCH_UP_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
 _MAX_CHANGES = 10_000
+_MISSING = "there is none: make one with `headgate store init` or `headgate store copy`"
 
 
 class Follower:
     """Follows *log* with `mirror`, at most *staleness* seconds behind. Thread-safe.
 
     *clock* returns seconds that go on while the machine is suspended. *report* is called with a
-    sentence for the log.
+    sentence for the log. *turns* is told of the changes of other processes. The position is shown
+    in *slot*, and kept in *mark*.
     """
 
     def __init__(
@@ -38,8 +44,15 @@ class Follower:
         staleness: float,
         clock: Callable[[], float],
         report: Callable[[str], None],
+        observer: StoreObserver,
+        *,
+        turns: Turns,
+        mark: StateMark | None = None,
+        slot: PositionSlot | None = None,
     ) -> None:
         self._log, self._staleness, self._clock, self._report = log, staleness, clock, report
+        self._observer, self._turns, self._mark, self._slot = observer, turns, mark, slot
+        self._mark_error = ""
         self.mirror = Mirror(report)
         self._condition = threading.Condition()
         self._closing = threading.Event()
@@ -52,11 +65,13 @@ class Follower:
             threading.Thread(target=self._prove_often, name="store-proof", daemon=True),
         ]
 
-    def start(self) -> None:
-        """Loads the data and starts the threads. Raises StoreError."""
+    def start(self, seconds: float) -> None:
+        """Loads the data, trying for *seconds*, and starts the threads. Raises StoreError."""
         try:
-            self._load()
-        except (StoreUnavailable, BadHead) as error:
+            self._load_within(seconds)
+            if not self._fault and self._mark is not None and self.mirror.head is not None:
+                self._mark.check(self.mirror.head)
+        except (StoreError, StoreUnavailable, BadHead) as error:
             self._log.close()
             raise StoreError(str(error) or "the head of the store cannot be read") from None
         if self._fault:
@@ -64,6 +79,18 @@ class Follower:
             raise StoreError(self._fault)
         for thread in self._threads:
             thread.start()
+
+    def _load_within(self, seconds: float) -> None:
+        ends_at = self._clock() + seconds
+        while True:
+            try:
+                self._load()
+            except StoreUnavailable:
+                if self._clock() >= ends_at:
+                    raise
+                self._closing.wait(_PAUSE_SECONDS)
+            else:
+                return
 
     def _load(self) -> None:
         started = self._clock()
@@ -73,11 +100,19 @@ class Follower:
             self._check_loaded(loaded, known)
             self.mirror.load(loaded)
             if self.mirror.head is None:
-                self._fault = "there is no store: make one by `headgate store init`"
+                self._fault = (
+                    _MISSING
+                )
             else:
                 self._check_head(self.mirror.head)
             self._confirmed = started
-            self._condition.notify_all()
+            self._has_moved()
+
+    def _has_moved(self) -> None:
+        """Shows the new position to the threads and processes that wait for it."""
+        if self._slot is not None:
+            self._slot.show(self.mirror.position)
+        self._condition.notify_all()
 
     def _check_loaded(self, loaded: Loaded, known: Head | None) -> None:
         if known is not None and loaded.position < self.mirror.position:
@@ -159,12 +194,17 @@ class Follower:
         with self._condition:
             self._apply(batch, entry.keys, entry.revision)
             self._confirmed = max(self._confirmed, sent)
-            self._condition.notify_all()
+            self._has_moved()
 
     def _apply(self, batch: Batch, keys: Sequence[str], revision: int) -> None:
         before = self.mirror.head
-        if self.mirror.apply(batch) and (before is None or revision > before.revision):
-            self._changes.append(Change(revision, tuple(keys)))
+        if self.mirror.apply(batch):
+            self._note_changes(before, revision, keys)
+
+    def _note_changes(self, before: Head | None, revision: int, keys: Sequence[str]) -> None:
+        """Notes what one commit changed, for each of its revisions."""
+        first = before.revision + 1 if before is not None else revision
+        self._changes += (Change(it, tuple(keys)) for it in range(first, revision + 1))
 
     def changes(self, since: int) -> Sequence[Change] | None:
         """Returns the changes after the revision *since*, or None if some are not known."""
@@ -186,10 +226,13 @@ class Follower:
                 for batch in self._log.follow(self.mirror.position):
                     with self._condition:
                         self._apply_foreign(batch)
-                        self._condition.notify_all()
+                        self._has_moved()
+                if not self._closing.is_set():
+                    self._observer.refollowed()
             except (TooOld, BadHead) as error:
                 self._reload(error)
             except StoreUnavailable:
+                self._observer.refollowed()
                 self._closing.wait(_PAUSE_SECONDS)
 
     def _apply_foreign(self, batch: Batch) -> None:
@@ -201,8 +244,8 @@ class Follower:
         if before is not None and before.epoch != head.epoch:
             self._fault = "the store was replaced by another one"
         self._check_head(head)
-        if before is not None and head.revision > before.revision:
-            self._changes.append(Change(head.revision, _changed_names(batch)))
+        self._turns.other_wrote(head.txn.rpartition(" ")[0])
+        self._note_changes(before, head.revision, _changed_names(batch))
 
     def _reload(self, error: Exception) -> None:
         if isinstance(error, BadHead):
@@ -212,6 +255,7 @@ class Follower:
         try:
             self._load()
             self._changes.clear()
+            self._observer.reloaded()
         except StoreUnavailable:
             self._closing.wait(_PAUSE_SECONDS)
         except BadHead as fault:
@@ -230,7 +274,22 @@ class Follower:
             try:
                 self.prove()
             except StoreUnavailable:
-                continue
+                self._observer.aged(self.proof_age)
+            else:
+                self._observer.aged(self.proof_age)
+                self._keep_mark()
+
+    def _keep_mark(self) -> None:
+        head = self.mirror.head
+        if self._mark is None or head is None:
+            return
+        try:
+            self._mark.keep(head)
+            self._mark_error = ""
+        except StoreError as error:
+            if str(error) != self._mark_error:  # reported once, not twice a second
+                self._report(str(error))
+            self._mark_error = str(error)
 
     def close(self) -> None:
         """Ends the threads, and closes the log."""

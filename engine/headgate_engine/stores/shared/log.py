@@ -177,6 +177,10 @@ class Log(Protocol):
         """Deletes entries whose audit records are all older than *before*; the newest one stays."""
         ...
 
+    def members_up(self) -> tuple[int, int]:
+        """Returns how many members respond, and how many there are. Raises no error."""
+        ...
+
     def close(self) -> None:
         """Releases the resources, and ends each `follow`."""
         ...

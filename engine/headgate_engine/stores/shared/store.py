@@ -24,8 +24,18 @@ from headgate_engine.errors import (
 )
 from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.stores.account_base import UpkeepTx
-from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Tx
+from headgate_engine.stores.audit_file import AuditFile
+from headgate_engine.stores.base import (
+    Change,
+    KnownLogin,
+    PendingTransaction,
+    Snapshot,
+    StoreCondition,
+    Tx,
+)
 from headgate_engine.stores.memory_logins import MemoryLogins
+from headgate_engine.stores.observer import StoreObserver, Unobserved
+from headgate_engine.stores.shared.audit_export import AuditExport
 from headgate_engine.stores.shared.follower import Follower
 from headgate_engine.stores.shared.log import (
     MAX_ENTRY_RECORDS,
@@ -36,14 +46,19 @@ from headgate_engine.stores.shared.log import (
     Moved,
     Unclear,
 )
+from headgate_engine.stores.shared.position_slot import PositionSlot
 from headgate_engine.stores.shared.reads import SharedReads
+from headgate_engine.stores.shared.state_mark import StateMark
 from headgate_engine.stores.shared.transaction import SharedTx
+from headgate_engine.stores.shared.turns import Turns
 
 T = TypeVar("T")
 
 _GIVE_UP_SECONDS = 5.0
 _FRESH_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 0.01
+# A process of this machine that is stuck delays a change for this long at most.
+_ACKNOWLEDGE_SECONDS = 1.0
 
 
 def boot_clock() -> float:
@@ -64,7 +79,13 @@ class SharedStore(SharedReads):
 
     Reads are at most *staleness* seconds behind changes of other processes, and raise
     StoreUnavailable if that cannot be known. They are never behind changes of this process. A
-    change gives up after *give_up* seconds. *report* is called with a sentence for the log.
+    change gives up after *give_up* seconds. The log may be away for *start_seconds* at the start.
+
+    *report* is called with a sentence for the log. *audit_file* receives the audit records of this
+    machine's processes: a change is refused while it cannot be written. *mark* is a file by which a
+    start notices a store that went back. *slot* is this process's among those of this machine: a
+    change returns when the others have it, after 1 second at most.
+
     `close` ends the threads. Raises StoreError if the log has no store that can be served.
     """
 
@@ -74,43 +95,123 @@ class SharedStore(SharedReads):
         *,
         staleness: float = 5.0,
         give_up: float = _GIVE_UP_SECONDS,
+        start_seconds: float = 0.0,
         clock: Callable[[], float] = boot_clock,
         report: Callable[[str], None] = lambda sentence: None,
+        observer: StoreObserver | None = None,
+        audit_file: AuditFile | None = None,
+        mark: StateMark | None = None,
+        slot: PositionSlot | None = None,
     ) -> None:
-        follower = Follower(log, staleness, clock, report)
+        self._observer = observer or Unobserved()
+        self._turns = Turns(clock)
+        follower = Follower(
+            *(log, staleness, clock, report, self._observer),
+            turns=self._turns,
+            mark=mark,
+            slot=slot,
+        )
         super().__init__(follower)
-        self._log, self._give_up, self._clock = log, give_up, clock
-        self._server = f"{socket.gethostname()[:32]} {secrets.token_hex(4)}"
+        self._log, self._give_up, self._clock, self._slot = log, give_up, clock, slot
+        machine = "".join(socket.gethostname().split())[:64]
+        self._server = f"{machine} {secrets.token_hex(4)}"
+        self._export = (
+            AuditExport(audit_file, machine, log.entries) if audit_file is not None else None
+        )
+        self._report = report
         self._writer = threading.Lock()
         self._logins = MemoryLogins(
             lambda: {record.user.id for record in follower.mirror.tables.users.all()}
         )
-        follower.start()
+        follower.start(start_seconds)
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change*, and writes it with its audit record."""
+        job, began = PendingTransaction(change, audit), time.perf_counter()
+        try:
+            self._run_jobs([job])
+        finally:
+            self._observer.changed(time.perf_counter() - began)
+        if job.error is not None:
+            raise job.error
+        return job.result, job.revision
 
-        def record(tx: SharedTx, head: Head) -> Sequence[AuditRecord]:
+    def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
+        """Runs *jobs* together, in several commits if one cannot take them all."""
+        began = time.perf_counter()
+        self._run_all(jobs)
+        for _ in jobs:
+            self._observer.changed(time.perf_counter() - began)
+
+    def _run_all(self, jobs: Sequence[PendingTransaction]) -> None:
+        try:
+            self._run_jobs(jobs)
+        except ChangeTooLarge as error:
+            if len(jobs) > 1:
+                self._run_all(jobs[: len(jobs) // 2])
+                self._run_all(jobs[len(jobs) // 2 :])
+            else:
+                jobs[0].error = error
+        except Exception as error:
+            for job in jobs:
+                job.error = error
+
+    def _run_jobs(self, jobs: Sequence[PendingTransaction]) -> None:
+        """Runs *jobs* in one commit, and stores the result or error of each in its job."""
+        made: list[Audit] = []
+
+        def run(tx: SharedTx) -> None:
+            made.clear()
+            for job in jobs:
+                job.error, undo, keys = None, tx.savepoint(), len(tx.keys)
+                try:
+                    job.result = job.change(tx)
+                except (StoreUnavailable, OutcomeUnknown):
+                    raise  # an error of the whole group
+                except Exception as error:
+                    job.error = error
+                    undo()
+                if len(tx.keys) > keys:
+                    made.append(job.audit)
+                else:
+                    undo()
+                job.revision = len(made)
+
+        def records(head: Head) -> Sequence[AuditRecord]:
             now = datetime.now(UTC).isoformat(timespec="microseconds")
-            fields = (audit.actor, audit.address, audit.statement, "ok")
-            return [AuditRecord(head.audit + 1, head.revision + 1, now, *fields)]
+            return [
+                AuditRecord(
+                    *(head.audit + number, head.revision + number, now),
+                    *(it.actor, it.address, it.statement, "ok"),
+                )
+                for number, it in enumerate(made, 1)
+            ]
 
         with self._writer:
-            return self._change(change, record)
+            _, newest = self._change(run, records)
+        for job in jobs:
+            job.revision += newest - len(made)
 
     def upkeep(self, change: Callable[[UpkeepTx], T]) -> T:
         """Runs *change*, which makes no revision and no audit record."""
         with self._writer:
             return self._change(change, None)[0]
 
+    def export(self) -> None:
+        """Appends to the audit file the records of this machine that it lacks."""
+        if self._export is not None:
+            self._export.run()
+
+    def condition(self) -> StoreCondition:
+        """Returns how current the reads are, and how many members of the log respond."""
+        return StoreCondition(self.follower.proof_age, *self._log.members_up())
+
     def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
         """Appends *attempts* to the audit."""
         for place in range(0, len(attempts), MAX_ENTRY_RECORDS):
             some = attempts[place : place + MAX_ENTRY_RECORDS]
 
-            def records(
-                tx: SharedTx, head: Head, some: Sequence[DeniedAttempt] = some
-            ) -> Sequence[AuditRecord]:
+            def records(head: Head, some: Sequence[DeniedAttempt] = some) -> Sequence[AuditRecord]:
                 return [
                     AuditRecord(
                         *(head.audit + number, 0, it.time, it.actor, it.address),
@@ -129,17 +230,21 @@ class SharedStore(SharedReads):
     def _change(
         self,
         change: Callable[[SharedTx], T],
-        audit: Callable[[SharedTx, Head], Sequence[AuditRecord]] | None,
+        audit: Callable[[Head], Sequence[AuditRecord]] | None,
         *,
         always: bool = False,
     ) -> tuple[T, int]:
         """Runs *change* until it is committed at the mirror's position.
 
-        *audit* returns the audit records; None makes no revision. With *always*, they are written
-        although nothing else is. Returns the result, and the newest revision.
+        *audit* returns the audit records, one for each new revision; None makes no revision. With
+        *always*, the records are written although nothing else is, and make no revision. Returns
+        the result, and the newest revision.
         """
         follower, ends_at, tries = self.follower, self._clock() + self._give_up, 0
         follower.wait_until_fresh(_FRESH_SECONDS)
+        if self._export is not None:
+            self._export.check()
+        self._turns.wait()
         while True:
             position, head = follower.mirror.position, follower.head()
             tx = SharedTx(follower.mirror)
@@ -156,14 +261,28 @@ class SharedStore(SharedReads):
                         return result, head.revision
                 else:
                     self._check_size(writes)
-                    entry, new = self._prepared(tx, head, audit)
+                    records = tuple(audit(head)) if audit is not None else ()
+                    entry, new = self._prepared(tx, head, records, 0 if always else len(records))
                     if self._commit(position, new, writes, entry, ends_at):
+                        self._acknowledge()
                         return result, new.revision
             if self._clock() >= ends_at:
                 raise StoreUnavailable("other changes always came first, try again")
+            self._observer.conflicted()
             tries += 1
             if tries > 1:
                 time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
+
+    def _acknowledge(self) -> None:
+        """Waits until the other processes of this machine have the change that was just made."""
+        self._turns.wrote()
+        if self._slot is not None:
+            self._slot.wait_for_others(self.follower.mirror.position, _ACKNOWLEDGE_SECONDS)
+        if self._export is not None:
+            try:
+                self._export.run()
+            except StoreUnavailable as error:  # the change is made: the next one is refused
+                self._report(str(error))
 
     def _check_size(self, writes: Mapping[str, bytes | None]) -> None:
         """Raises ChangeTooLarge for a change that the log does not take at once."""
@@ -172,25 +291,20 @@ class SharedStore(SharedReads):
             raise ChangeTooLarge(len(writes), size)
 
     def _prepared(
-        self,
-        tx: SharedTx,
-        head: Head,
-        audit: Callable[[SharedTx, Head], Sequence[AuditRecord]] | None,
+        self, tx: SharedTx, head: Head, records: tuple[AuditRecord, ...], revisions: int
     ) -> tuple[Entry, Head]:
         """Returns the entry and the head for the changes of *tx* after *head*."""
-        records = tuple(audit(tx, head)) if audit is not None else ()
-        revision = head.revision + bool(tx.keys and audit is not None)
         txn = f"{self._server} {secrets.token_hex(8)}"
         new = replace(
             head,
-            revision=revision,
+            revision=head.revision + revisions,
             audit=head.audit + len(records),
             last_id=tx.last_id,
             number=head.number + 1,
             txn=txn,
         )
-        keys = tuple(dict.fromkeys(tx.keys)) if revision > head.revision else ()
-        return Entry(new.number, txn, new.audit, records, keys, revision), new
+        keys = tuple(dict.fromkeys(tx.keys)) if revisions else ()
+        return Entry(new.number, txn, new.audit, records, keys, new.revision), new
 
     def _commit(
         self,
@@ -225,6 +339,7 @@ class SharedStore(SharedReads):
                 self.follower.apply_own(Batch(position, encoded, writes), sent, entry)
                 return True
             if self._clock() >= ends_at:
+                self._observer.left_unknown()
                 raise OutcomeUnknown("no answer from the store: the change may have been made")
             time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
 

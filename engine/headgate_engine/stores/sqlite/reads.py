@@ -10,7 +10,7 @@ import apsw
 from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import User, UserStatus, is_encodable
-from headgate_engine.stores.base import Table
+from headgate_engine.stores.base import Change, Table
 from headgate_grammar import Privilege
 
 _decode_json = json.JSONDecoder().raw_decode
@@ -118,6 +118,17 @@ def count_users(connection: apsw.Connection) -> int:
     """Returns the number of users."""
     count: int = connection.execute("SELECT count(*) FROM users").get
     return count
+
+
+def read_changes(connection: apsw.Connection, since: int) -> list[Change] | None:
+    """Returns the changes after the revision *since*, or None if some are deleted already."""
+    rows: list[Any] = connection.execute(
+        "SELECT rev, keys FROM changes WHERE rev > ? ORDER BY rev", (since,)
+    ).fetchall()
+    newest = rows[-1][0] if rows else since
+    if newest - since != len(rows):
+        return None
+    return [Change(revision, tuple(json.loads(keys))) for revision, keys in rows]
 
 
 def _user_from_row(row: Any) -> User:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 
@@ -23,8 +23,9 @@ from headgate_engine.model.audit import Audit, AuditRecord, DeniedAttempt
 from headgate_engine.model.database import Database
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.audit_file import AuditFile
-from headgate_engine.stores.base import Change, KnownLogin, Snapshot, Table, Tx
-from headgate_engine.stores.group_commit import PendingTransaction, group_commit
+from headgate_engine.stores.base import Change, KnownLogin, PendingTransaction, Snapshot, Table, Tx
+from headgate_engine.stores.group_commit import group_commit
+from headgate_engine.stores.observer import StoreObserver, Unobserved
 from headgate_engine.stores.sqlite import reads
 from headgate_engine.stores.sqlite.account_store import SqliteAccountReads
 from headgate_engine.stores.sqlite.audit import (
@@ -55,8 +56,8 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
     """Implements `Store` in the SQLite file *path*, which is created if missing.
 
     Each audit record is appended to *audit_file*, too, before its change is durable. If appending
-    fails, the change raises StoreUnavailable. `created` is True if the file is new. `upgraded` is
-    the schema version before an upgrade (0: no upgrade). Thread-safe.
+    fails, the change raises StoreUnavailable. *observer* is told of reads and changes. `created` is
+    True for a new file, `upgraded` the schema version before an upgrade (0: none). Thread-safe.
 
     Raises:
         StoreError: the file cannot be used, or it is missing and *create* is False or the
@@ -69,8 +70,10 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
         *,
         create: bool = True,
         audit_file: AuditFile | None = None,
+        observer: StoreObserver | None = None,
     ) -> None:
         self._path = Path(path)
+        self._observer = observer or Unobserved()
         self._audit_file = audit_file
         try:
             self._revision_file, self.created, self.upgraded = mark_in_use(
@@ -94,15 +97,24 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
         self._closed = False
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
-        job = PendingTransaction(change, audit)
-        self._run_jobs([job])
+        job, began = PendingTransaction(change, audit), time.perf_counter()
+        try:
+            self._run_jobs([job])
+        finally:
+            self._observer.changed(time.perf_counter() - began)
         if job.error is not None:
             raise job.error
         return job.result, job.revision
 
     def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
         """Runs *jobs* in a group commit, and stores the outcome of each in its job."""
+        began = time.perf_counter()
         group_commit(self._run_jobs, jobs)
+        for _ in jobs:  # each change waited until all were done
+            self._observer.changed(time.perf_counter() - began)
+
+    def condition(self) -> None:
+        """Returns None: the file is on this machine."""
 
     def _run_jobs(self, jobs: Sequence[PendingTransaction]) -> None:
         """Runs *jobs* in one transaction, and stores the result or error of each in its job."""
@@ -258,10 +270,18 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
                 cache.prefetched = {name: found.get(name) for name in missing}
 
     def _read_users(self, names: Sequence[str]) -> list[User]:
-        return reads.read_users(self._readers.connection, names)
+        began = time.perf_counter()
+        found = reads.read_users(self._readers.connection, names)
+        each = (time.perf_counter() - began) / len(names)
+        for _ in names:
+            self._observer.read(each)
+        return found
 
     def _read_user(self, name: str) -> User | None:
-        return reads.read_user(self._readers.connection, name)
+        began = time.perf_counter()
+        found = reads.read_user(self._readers.connection, name)
+        self._observer.read(time.perf_counter() - began)
+        return found
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         with refusing("read"):
@@ -315,15 +335,7 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
 
     def changes(self, since: int) -> Sequence[Change] | None:
         with refusing("read"):
-            rows: list[Any] = (
-                self._reader()
-                .execute("SELECT rev, keys FROM changes WHERE rev > ? ORDER BY rev", (since,))
-                .fetchall()
-            )
-            newest = rows[-1][0] if rows else since
-            if newest - since != len(rows):
-                return None
-            return [Change(revision, tuple(json.loads(keys))) for revision, keys in rows]
+            return reads.read_changes(self._reader(), since)
 
     def wait(self, since: int, timeout: float) -> int:
         deadline = time.monotonic() + timeout

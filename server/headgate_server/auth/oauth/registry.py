@@ -43,7 +43,7 @@ class ProviderRegistry:
         run: Run,
         previous: "ProviderRegistry | None" = None,
     ) -> None:
-        self.sealer = Sealer(settings.secret_key_file or f"{settings.store_path}.key")
+        self.sealer = Sealer(settings.sealing_key_file())
         self._by_name: dict[str, ProviderSignIn] = {}
         for one in settings.oauth:
             if one.enabled:

@@ -1,0 +1,82 @@
+"""Where a user store is: the path of a SQLite file, or the URL of an etcd."""
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+_ETCD_PORT = 2379
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdLocation:
+    """The keys below *prefix* in the etcd of *members*, each `host:port`. *tls*: by TLS."""
+
+    members: tuple[str, ...]
+    prefix: str
+    tls: bool
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all members are on this machine, by their loopback addresses."""
+        hosts = {member.rpartition(":")[0] for member in self.members}
+        return all(it in ("localhost", "[::1]") or it.startswith("127.") for it in hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How to use a store that several machines share. A SQLite file needs none of it.
+
+    *ca_file* has the certificate authorities, by default the system's. *certificate_file* and
+    *private_key_file* identify this client, or *user* and *password* do. Times are in seconds:
+    reads are at most *max_staleness* behind other machines; *timeout* bounds one call to one
+    member, and *give_up* a change with all its tries. *state_file* keeps how far the store had
+    come: "" for none. *max_writes* is the number of keys in one change that etcd takes.
+    """
+
+    ca_file: str = ""
+    certificate_file: str = ""
+    private_key_file: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    max_staleness: float = 5.0
+    timeout: float = 1.0
+    give_up: float = 5.0
+    state_file: str = ""
+    max_writes: int = 120
+
+
+def is_url(location: str) -> bool:
+    """Returns whether *location* is a URL. Otherwise it is the path of a SQLite file."""
+    return "://" in location
+
+
+def parse_location(location: str) -> EtcdLocation:
+    """Returns the etcd of the URL *location*: `etcd://host:port,host:port/prefix`.
+
+    `etcds` stands for etcd by TLS. Raises ValueError, with a sentence that has no password.
+    """
+    scheme, _, rest = location.partition("://")
+    if scheme not in ("etcd", "etcds"):
+        raise ValueError(f"unknown kind of store {scheme}://: expected a file, etcd:// or etcds://")
+    authority, _, path = rest.partition("/")
+    if "@" in authority:
+        raise ValueError(
+            f"a URL {scheme}:// must not have a user or a password: use `user` and `password-file`"
+        )
+    if "?" in rest or "#" in rest:
+        raise ValueError(f"a URL {scheme}:// must end with its prefix, as in {scheme}://host/name")
+    prefix = unquote(path).strip("/")
+    if not prefix:
+        raise ValueError(f"the URL {location} has no prefix: add one, such as /headgate")
+    members = tuple(_member(one, scheme) for one in authority.split(","))
+    return EtcdLocation(members, f"/{prefix}/", scheme == "etcds")
+
+
+def _member(text: str, scheme: str) -> str:
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port or _ETCD_PORT
+    except ValueError:
+        host, port = None, 0
+    if not host:
+        raise ValueError(f"{text!r} in a URL {scheme}:// is no address: expected host:port")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,57 @@
+"""Turns of the processes that write to one log: the process that has just written waits shortly.
+
+A compare-and-set alone is unfair: the process that has just written has the newest state, and
+writes first again.
+"""
+
+import threading
+from collections.abc import Callable
+
+# A process counts as a writer for this long after its last change.
+_WRITER_SECONDS = 0.2
+_TURN_SECONDS = 0.004
+
+
+class Turns:
+    """Lets each of the other writers write once between two changes of this process. Thread-safe.
+
+    *clock* returns seconds. `wait` is for one thread at a time.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._condition = threading.Condition()
+        # When each other process has last written.
+        self._seen: dict[str, float] = {}
+        self._since_own: set[str] = set()
+        self._has_written = False
+
+    def other_wrote(self, server: str) -> None:
+        """Notes that the process *server* has written."""
+        with self._condition:
+            self._seen[server] = self._clock()
+            self._since_own.add(server)
+            self._condition.notify_all()
+
+    def wrote(self) -> None:
+        """Notes that this process has written."""
+        with self._condition:
+            self._has_written = True
+            self._since_own.clear()
+
+    def wait(self) -> None:
+        """Waits for the changes of other writers, at most 4 ms for each of them."""
+        with self._condition:
+            oldest = self._clock() - _WRITER_SECONDS
+            self._seen = {it: at for it, at in self._seen.items() if at >= oldest}
+            others = set(self._seen)
+            if self._has_written and not others <= self._since_own:
+                self._condition.wait_for(
+                    lambda: others <= self._since_own, _TURN_SECONDS * len(others)
+                )
+            self._has_written = False
+
+    @property
+    def writers(self) -> int:
+        """The number of other processes that wrote lately."""
+        return len(self._seen)

@@ -1,0 +1,95 @@
+"""The metrics of the user store: how long it takes, and how current it is."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from headgate_engine import StoreCondition
+from headgate_server.telemetry.metric_buffer import MetricBuffer
+
+
+class StoreMetrics:
+    """Implements `StoreObserver` with metrics in *registry*. *buckets* are for times in seconds."""
+
+    def __init__(
+        self, registry: CollectorRegistry, buffer: MetricBuffer, buckets: tuple[float, ...]
+    ) -> None:
+        self._registry, self._buffer = registry, buffer
+        self._seconds = Histogram(
+            "headgate_store_duration_seconds",
+            "Time of the store for reading a user from its file (unchanged users are cached), or"
+            " for a change (including the wait for others).",
+            ["operation"],
+            buckets=buckets,
+            registry=registry,
+        )
+        self._outcomes = Counter(
+            "headgate_store_changes_unknown",
+            "Changes given up without knowing whether they were made.",
+            registry=registry,
+        )
+        self._conflicts = Counter(
+            "headgate_store_conflicts",
+            "Changes that ran again, because another process's change came first.",
+            registry=registry,
+        )
+        self._reloads = Counter(
+            "headgate_store_reloads",
+            "How often all data of a shared store was loaded again.",
+            registry=registry,
+        )
+        self._restarts = Counter(
+            "headgate_store_watch_restarts",
+            "How often the connection on which changes arrive was made again.",
+            registry=registry,
+        )
+        self._age: Gauge | None = None
+        self._members: Gauge | None = None
+
+    def read(self, seconds: float) -> None:
+        """Records the time of one read."""
+        self._buffer.observe(self._seconds, ("read",), seconds)
+
+    def changed(self, seconds: float) -> None:
+        """Records the time of one change."""
+        self._buffer.observe(self._seconds, ("change",), seconds)
+
+    def conflicted(self) -> None:
+        """Counts a change that ran again."""
+        self._conflicts.inc()
+
+    def left_unknown(self) -> None:
+        """Counts a change with an unknown outcome."""
+        self._outcomes.inc()
+
+    def reloaded(self) -> None:
+        """Counts a reload."""
+        self._reloads.inc()
+
+    def refollowed(self) -> None:
+        """Counts a new connection."""
+        self._restarts.inc()
+
+    def aged(self, seconds: float) -> None:
+        """Sets the age of the last proof. The greatest of all workers is shown."""
+        if self._age is None:
+            self._age = Gauge(
+                "headgate_store_proof_age_seconds",
+                "Time since the data of a shared store was proven current.",
+                registry=self._registry,
+                multiprocess_mode="livemax",
+            )
+        self._age.set(seconds)
+
+    def set_condition(self, condition: StoreCondition | None) -> None:
+        """Sets how many members keep a shared store, and how many respond."""
+        if condition is None:
+            return
+        if self._members is None:
+            self._members = Gauge(
+                "headgate_store_members",
+                "Servers that keep a shared store: all, and those that respond (up).",
+                ["state"],
+                registry=self._registry,
+                multiprocess_mode="mostrecent",
+            )
+        self._members.labels("up").set(condition.members_up)
+        self._members.labels("all").set(condition.members)
