@@ -123,6 +123,11 @@ from headgate_engine.stores.base import (
     Tx,
 )
 from headgate_engine.stores.location import EtcdLocation, StoreOptions, is_url, parse_location
+from headgate_engine.stores.maintenance import (
+    accept_rollback_at,
+    check_shared_store,
+    copy_store,
+)
 from headgate_engine.stores.memory import MemoryStore
 from headgate_engine.stores.observer import StoreObserver
 from headgate_engine.stores.opening import create_store_at, open_store
@@ -132,6 +137,9 @@ from headgate_engine.stores.sqlite.restore import accept_rollback, restore
 from headgate_engine.stores.sqlite.store import SqliteStore
 
 __all__ = [
+    "accept_rollback_at",
+    "check_shared_store",
+    "copy_store",
     "AccountCounts",
     "Accounts",
     "NewUser",

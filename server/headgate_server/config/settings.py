@@ -195,7 +195,7 @@ class Settings(StoreSettings):
         "File of the keys that seal tokens of providers",
         "",
         section="auth",
-        default_doc="`<store>.key`",
+        default_doc="`<store>.key`, or `headgate.key` with a URL",
     )
     cookie_on_gateway: bool = option(
         "A session's cookie counts for upstream stores and on `/auth`, too", False, section="auth"
@@ -249,13 +249,10 @@ class Settings(StoreSettings):
         """Returns whether people need the pages of sign-ins, also without the console."""
         return self.signup_enabled or any(provider.enabled for provider in self.oauth)
 
-    def needs_sealing_key(self) -> bool:
-        """Returns whether tokens of providers, or sign-ins that are under way, are sealed."""
-        return self.needs_sign_in_pages() or self.serves_console()
-
     def sealing_key_file(self) -> str:
-        """Returns the file of the keys that seal them."""
-        return self.secret_key_file or f"{self.store_path}.key"
+        """Returns the file of the keys that seal tokens of providers and codes of sign-ins."""
+        beside = "headgate.key" if self.is_store_shared else f"{self.store_path}.key"
+        return self.secret_key_file or beside
 
     def offers_login_form(self) -> bool:
         """Returns whether people may sign in by a password on the sign-in page."""

@@ -23,9 +23,9 @@ def check_store(settings: Settings) -> None:
     if settings.store_give_up < settings.store_timeout:
         raise ValueError("[store] give-up: expected at least the timeout of one call")
     _check_identity(settings, location)
-    if settings.needs_sealing_key() and not settings.secret_key_file:
+    if any(one.enabled for one in settings.oauth) and not settings.secret_key_file:
         raise ValueError(
-            "secret-key-file: a store at a URL needs this file, the same on each machine"
+            "secret-key-file: providers with a store at a URL need this file, the same on each machine"
         )
     if not location.tls and not location.is_local and not settings.allow_insecure:
         raise ValueError(

@@ -100,9 +100,7 @@ class Follower:
             self._check_loaded(loaded, known)
             self.mirror.load(loaded)
             if self.mirror.head is None:
-                self._fault = (
-                    _MISSING
-                )
+                self._fault = _MISSING
             else:
                 self._check_head(self.mirror.head)
             self._confirmed = started

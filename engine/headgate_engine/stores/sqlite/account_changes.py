@@ -73,7 +73,7 @@ class SqliteAccountTx:
 
     def add_api_key(self, key: ApiKey) -> str:
         """Adds *key*, whose id is ignored, and returns its new id."""
-        _insert(self._connection, "api_keys", KEY_COLUMNS, _key_values(key))
+        insert(self._connection, "api_keys", KEY_COLUMNS, key_values(key))
         id = self._connection.last_insert_rowid()
         self._connection.executemany(
             "INSERT INTO api_key_grants SELECT ?, id, ? FROM databases WHERE name = ?",
@@ -84,7 +84,7 @@ class SqliteAccountTx:
 
     def put_api_key(self, key: ApiKey) -> None:
         """Replaces the stored key with the id of *key*, except for its owner and scope."""
-        _update(self._connection, "api_keys", KEY_COLUMNS, _key_values(key), key.id)
+        _update(self._connection, "api_keys", KEY_COLUMNS, key_values(key), key.id)
         self.keys.append(f"user:{key.owner}")
 
     def session(self, id: str) -> Session | None:
@@ -101,7 +101,7 @@ class SqliteAccountTx:
 
     def add_session(self, session: Session) -> str:
         """Adds *session*, whose id is ignored, and returns its new id."""
-        _insert(self._connection, "sessions", SESSION_COLUMNS, _session_values(session))
+        insert(self._connection, "sessions", SESSION_COLUMNS, session_values(session))
         self.keys.append(f"user:{session.user}")
         return str(self._connection.last_insert_rowid())
 
@@ -158,10 +158,11 @@ class SqliteUpkeepTx(SqliteIdentityUpkeepTx):
 
 def put_session(connection: apsw.Connection, session: Session) -> None:
     """Replaces the stored session with the id of *session*, except for its user."""
-    _update(connection, "sessions", SESSION_COLUMNS, _session_values(session), session.id)
+    _update(connection, "sessions", SESSION_COLUMNS, session_values(session), session.id)
 
 
-def _key_values(key: ApiKey) -> tuple[object, ...]:
+def key_values(key: ApiKey) -> tuple[object, ...]:
+    """Returns the values of *key* for KEY_COLUMNS."""
     flat = {
         "user_id": int(key.owner_id),
         "admin": int(key.scope.admin),
@@ -171,7 +172,8 @@ def _key_values(key: ApiKey) -> tuple[object, ...]:
     return tuple(flat[column] if column in flat else getattr(key, column) for column in KEY_COLUMNS)
 
 
-def _session_values(session: Session) -> tuple[object, ...]:
+def session_values(session: Session) -> tuple[object, ...]:
+    """Returns the values of *session* for SESSION_COLUMNS."""
     flat = {
         "user_id": int(session.user_id),
         "seen": int(session.seen),
@@ -182,9 +184,10 @@ def _session_values(session: Session) -> tuple[object, ...]:
     )
 
 
-def _insert(
+def insert(
     connection: apsw.Connection, table: str, columns: Sequence[str], values: Sequence[object]
 ) -> None:
+    """Inserts a row with *values* in *columns* into *table*."""
     places = ", ".join("?" * len(columns))
     connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", values)
 

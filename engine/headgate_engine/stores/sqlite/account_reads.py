@@ -82,6 +82,11 @@ def read_keys(connection: apsw.Connection, after: str, limit: int, owner_id: str
     return [_key_from_row(row) for row in connection.execute(query, values)]
 
 
+def read_all_keys(connection: apsw.Connection) -> list[ApiKey]:
+    """Returns all keys, also revoked ones, in order of creation."""
+    return [_key_from_row(row) for row in connection.execute(f"{_SELECT_KEYS} ORDER BY 1")]
+
+
 def read_imported_keys(connection: apsw.Connection, number: int) -> list[ApiKey]:
     """Returns the imported keys with *number* that were never used, in order of creation."""
     return [_key_from_row(row) for row in connection.execute(_SELECT_IMPORTED_KEYS, (str(number),))]

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -16,16 +17,28 @@ NEW_EPOCH = "UPDATE meta SET epoch = lower(hex(randomblob(16)))"
 
 def copy(source: apsw.Connection, to: Path) -> None:
     """Copies a snapshot of *source* to the new file *to*, mode 0600. Raises StoreError."""
+
+    def fill(target: apsw.Connection) -> None:
+        with target.backup("main", source, "main") as backup:
+            # In one step: a change by another process between steps restarts the copy.
+            backup.step(-1)
+        target.execute(NEW_EPOCH)
+
+    make_file(to, fill)
+
+
+def make_file(to: Path, fill: Callable[[apsw.Connection], None]) -> None:
+    """Makes the new file *to*, mode 0600, with what *fill* writes, or no file at all.
+
+    Raises StoreError.
+    """
     try:
         handle, unfinished = tempfile.mkstemp(prefix=f"{to.name}.new.", dir=to.parent)
         os.close(handle)
         try:
             target = open_file(Path(unfinished))
             try:
-                with target.backup("main", source, "main") as backup:
-                    # In one step: a change by another process between steps restarts the copy.
-                    backup.step(-1)
-                target.execute(NEW_EPOCH)
+                fill(target)
                 # Without a write-ahead log the copy is a single file.
                 target.execute("PRAGMA journal_mode = DELETE").fetchall()
             finally:
@@ -39,7 +52,7 @@ def copy(source: apsw.Connection, to: Path) -> None:
         raise StoreError(f"cannot copy to {to}: it is there already") from None
     except OSError as error:
         raise StoreError(f"cannot copy to {to}: {error.strerror}") from None
-    except (apsw.Error, ValueError) as error:  # ValueError: *source* was closed meanwhile
+    except (apsw.Error, ValueError) as error:  # ValueError: the source was closed meanwhile
         raise StoreError(f"cannot copy to {to}: {error}") from None
 
 
