@@ -77,12 +77,11 @@ class AppContext:
         self.metrics = metrics
         # The error of the last reload, because of which the previous settings stay in effect.
         self.reload_error = ""
-        audit_file = AuditFile(settings.audit_file) if settings.audit_file else None
         self.store = open_store(
             settings.store_path,
             settings.store_options(),
             create=True,
-            audit_file=audit_file,
+            audit_file=AuditFile(settings.audit_file) if settings.audit_file else None,
             observer=metrics.store,
             report=log_error,
             slot=settings.position_slot,
@@ -102,7 +101,7 @@ class AppContext:
             settings.audit_retention,
             log_error,
             budget=BUDGET_BYTES // settings.workers,
-            paths=_paths(settings),
+            paths=settings.growing_files(),
         )
         self.group_commit = GroupCommit(self.store)
         self._statement_pool = FairThreadPool(
@@ -399,9 +398,3 @@ def _create_issuers(
     from headgate_server.auth.jwt.issuers import IssuerRegistry
 
     return IssuerRegistry(settings, previous=previous)
-
-
-def _paths(settings: Settings) -> list[str]:
-    """Returns the files of this machine that grow with the audit."""
-    store = "" if settings.is_store_shared else settings.store_path
-    return [path for path in (store, settings.audit_file) if path]

@@ -249,6 +249,11 @@ class Settings(StoreSettings):
         """Returns whether people need the pages of sign-ins, also without the console."""
         return self.signup_enabled or any(provider.enabled for provider in self.oauth)
 
+    def growing_files(self) -> list[str]:
+        """Returns the files of this machine that each audit record makes longer."""
+        store = "" if self.is_store_shared else self.store_path
+        return [path for path in (store, self.audit_file) if path]
+
     def sealing_key_file(self) -> str:
         """Returns the file of the keys that seal tokens of providers and codes of sign-ins."""
         beside = "headgate.key" if self.is_store_shared else f"{self.store_path}.key"

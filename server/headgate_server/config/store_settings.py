@@ -9,10 +9,10 @@ from headgate_server.config.option_fields import option
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings(HTTPSettings):
-    """The settings of `[store]`. All but *store_path* are for a store at a URL (note 15)."""
+    """The settings of `[store]`. All but *store_path* are for a store at a URL."""
 
     store_path: str = option(
-        "Store file, created at the first start; or `etcd://` or `etcds://` (note 15)",
+        "Store file, created at the first start; or the URL of an etcd",
         "headgate.db",
         section="store",
         key="path",

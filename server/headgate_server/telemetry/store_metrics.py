@@ -12,7 +12,7 @@ class StoreMetrics:
     def __init__(
         self, registry: CollectorRegistry, buffer: MetricBuffer, buckets: tuple[float, ...]
     ) -> None:
-        self._registry, self._buffer = registry, buffer
+        self._buffer = buffer
         self._seconds = Histogram(
             "headgate_store_duration_seconds",
             "Time of the store for reading a user from its file (unchanged users are cached), or"
@@ -41,8 +41,19 @@ class StoreMetrics:
             "How often the connection on which changes arrive was made again.",
             registry=registry,
         )
-        self._age: Gauge | None = None
-        self._members: Gauge | None = None
+        self._age = Gauge(
+            "headgate_store_proof_age_seconds",
+            "Time since the data of a shared store was proven current.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._members = Gauge(
+            "headgate_store_members",
+            "Servers that keep a shared store: all, and those that respond (up).",
+            ["state"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
 
     def read(self, seconds: float) -> None:
         """Records the time of one read."""
@@ -70,26 +81,10 @@ class StoreMetrics:
 
     def aged(self, seconds: float) -> None:
         """Sets the age of the last proof. The greatest of all workers is shown."""
-        if self._age is None:
-            self._age = Gauge(
-                "headgate_store_proof_age_seconds",
-                "Time since the data of a shared store was proven current.",
-                registry=self._registry,
-                multiprocess_mode="livemax",
-            )
         self._age.set(seconds)
 
     def set_condition(self, condition: StoreCondition | None) -> None:
         """Sets how many members keep a shared store, and how many respond."""
-        if condition is None:
-            return
-        if self._members is None:
-            self._members = Gauge(
-                "headgate_store_members",
-                "Servers that keep a shared store: all, and those that respond (up).",
-                ["state"],
-                registry=self._registry,
-                multiprocess_mode="mostrecent",
-            )
-        self._members.labels("up").set(condition.members_up)
-        self._members.labels("all").set(condition.members)
+        if condition is not None:
+            self._members.labels("up").set(condition.members_up)
+            self._members.labels("all").set(condition.members)

@@ -25,7 +25,8 @@ def check_store(settings: Settings) -> None:
     _check_identity(settings, location)
     if any(one.enabled for one in settings.oauth) and not settings.secret_key_file:
         raise ValueError(
-            "secret-key-file: providers with a store at a URL need this file, the same on each machine"
+            "secret-key-file: providers with a store at a URL need this file,"
+            " the same on each machine"
         )
     if not location.tls and not location.is_local and not settings.allow_insecure:
         raise ValueError(

@@ -224,7 +224,7 @@ def test_a_store_that_missed_what_the_log_forgot_loads_all_of_it(data: MemoryLog
 
 def test_a_store_is_never_made_by_opening_it() -> None:
     data = MemoryLogData()
-    with pytest.raises(StoreError, match="there is no store"):
+    with pytest.raises(StoreError, match="there is none"):
         opened(data)
     assert data.head is None
     assert create_store(MemoryLog(data)) and not create_store(MemoryLog(data))
