@@ -45,7 +45,7 @@ def read_log(log: Log, *, audit: bool, unchanged: bool) -> Contents:
             for key, text in loaded.values.items()
             if key[:2] in KINDS
         }
-        entries = tuple(_audit(log, head.audit)) if audit else ()
+        entries = list(_audit(log, head.audit)) if audit else []
         if unchanged and log.position() != loaded.position:
             raise StoreError("the store was changed meanwhile: stop its servers, then try again")
     except BadRecord as error:

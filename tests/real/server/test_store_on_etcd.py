@@ -1,0 +1,188 @@
+"""Servers on one store in a real etcd: what each sees of the other, and an etcd that is away."""
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.etcd import ETCD, Etcd
+from support.programs_of_ours import run_headgate
+from support.server_process import ServerProcess
+from support.servers import CREATE_ROOT
+from support.waiting import poll_until
+
+pytestmark = pytest.mark.skipif(
+    ETCD is None and "CI" not in os.environ, reason="etcd-server is not installed"
+)
+TODD = ("todd", "s3cret-1")
+
+
+@pytest.fixture(scope="module")
+def own_etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    with Etcd(tmp_path_factory.mktemp("etcd")) as running:
+        yield running
+
+
+@pytest.fixture
+def url(own_etcd: Etcd) -> str:
+    return f"etcd://127.0.0.1:{own_etcd.ports[0]}/{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Returns a function that starts a server on the store at a URL; ends the servers."""
+    with ExitStack() as stack:
+
+        def start(url: str, *flags: str, name: str = "one") -> ServerProcess:
+            (tmp_path / name).mkdir()
+            environment = {"HEADGATE_STORE_MAX_STALENESS": "1s"}
+            flags = ("--store", url, *flags)
+            server = ServerProcess(tmp_path / name / "store", flags, environment, fresh=True)
+            stack.callback(lambda: server.running() and server.stop())
+            return server.start()
+
+        yield start
+
+
+def made(url: str) -> str:
+    run_headgate("store", "init", url, check=True)
+    return url
+
+
+def test_two_servers_have_the_same_users(url: str, start: Callable[..., ServerProcess]) -> None:
+    made(url)
+    one, two = start(url, "--workers", "2"), start(url, name="two")
+    one.query(CREATE_ROOT, None)
+    poll_until(lambda: two.query("SHOW USERS").status == 200, "the first user is not seen")
+    two.query("CREATE DATABASE d; CREATE USER todd WITH PASSWORD 's3cret-1'")
+    poll_until(lambda: one.query("SHOW DATABASES", TODD).status == 200, "todd is not seen")
+    for number in range(40):
+        # Each request is a new connection, which any worker of this machine accepts.
+        one.query(f"{'GRANT READ ON d TO' if number % 2 else 'REVOKE READ ON d FROM'} todd")
+        expected = [["d", "READ"]] if number % 2 else [["d", "NO PRIVILEGES"]]
+        for _ in range(3):
+            rows = one.query("SHOW GRANTS FOR todd").json["results"][0]["series"][0]
+            assert rows.get("values", []) in (expected, [] if number % 2 == 0 else expected)
+    two.query("DROP USER todd")
+    poll_until(lambda: one.query("SHOW DATABASES", TODD).status == 401, "todd is let in")
+    assert one.query("DROP USER root").error == "cannot remove the last admin user"
+    metrics = one.request("GET", "/metrics").body.decode()
+    assert 'headgate_store_members{state="up"} 1.0' in metrics
+    assert "headgate_store_proof_age_seconds " in metrics
+
+
+def test_a_worker_that_was_killed_delays_no_change(
+    url: str, start: Callable[..., ServerProcess]
+) -> None:
+    server = start(made(url), "--workers", "2")
+    server.query(CREATE_ROOT, None)
+    assert server.process is not None
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    first = int(children.read_text().split()[-1])
+    os.kill(first, signal.SIGKILL)
+    poll_until(lambda: "starting another" in server.log(), "the worker is not missed")
+    for number in range(5):
+        answer = server.query(f"CREATE DATABASE d{number}")
+        assert (answer.status, answer.error) == (200, "")
+
+
+def test_without_etcd_reads_end_at_the_bound_and_come_back(
+    url: str, start: Callable[..., ServerProcess], own_etcd: Etcd
+) -> None:
+    server = start(made(url))
+    server.query(CREATE_ROOT, None)
+    assert server.query("SHOW USERS").status == 200
+    own_etcd.freeze(0)
+    try:
+        assert server.query("SHOW USERS").status == 200  # proven a moment ago
+        poll_until(lambda: server.query("SHOW USERS").status == 503, "reads go on")
+        answer = server.query("CREATE DATABASE d")
+        assert answer.status == 503 and "store unavailable" in answer.error
+        health = server.request("GET", "/health")
+        assert health.status == 503
+        (check,) = [it for it in health.json["checks"] if it["name"] == "store"]
+        assert check["status"] == "fail" and "0 of 1 members respond" in check["message"]
+        assert server.request("GET", "/ping").status == 204
+    finally:
+        own_etcd.freeze(0, frozen=False)
+    poll_until(lambda: server.query("CREATE DATABASE d").error == "", "it does not recover")
+    assert server.request("GET", "/health").status == 200
+
+
+def test_a_start_without_a_store_makes_none(
+    url: str, tmp_path: Path, start: Callable[..., ServerProcess]
+) -> None:
+    sentence = f"store {url}: there is none: make one with `headgate store init`"
+    for words in (
+        ("serve", "--store", url, "--bind", "127.0.0.1:0"),
+        ("serve", "--check", "--store", url),
+        ("user", "list", "--store", url),
+        ("init", "--store", url, "--admin", "root", "--password-file", "-"),
+        ("shell", "-store", url, "-execute", "SHOW USERS"),
+    ):
+        done = run_headgate(*words, stdin="Toor-123\n", folder=str(tmp_path))
+        assert done.returncode == 1 and sentence in done.stderr, done
+    done = run_headgate("store", "check", url)
+    assert done.returncode == 1 and done.stderr == f"headgate: store {url}: there is no store\n"
+
+
+def test_the_commands_work_on_a_store_at_a_url(url: str, tmp_path: Path) -> None:
+    def run(*words: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
+        done = run_headgate(*words, stdin=stdin, folder=str(tmp_path))
+        assert done.returncode == status, done
+        return done
+
+    made(url)
+    again = run("store", "init", url, status=1)
+    assert again.stderr == f"headgate: {url}: there is a store already; nothing was changed\n"
+    run("init", "--store", url, "--admin", "root", "--password-file", "-", stdin="Toor-123\n")
+    run(
+        "shell",
+        "-store",
+        url,
+        "-execute",
+        "CREATE DATABASE d; CREATE USER todd WITH PASSWORD 'x1234567'",
+    )
+    assert "todd" in run("user", "list", "--store", url).stdout
+    assert "CREATE DATABASE d" in run("audit", "--store", url).stdout
+    assert run("store", "check", url).stdout == (
+        f"{url}: OK; 2 users, 1 databases, rev 3\n{url}: 1 of 1 members respond\n"
+    )
+    assert run("store", "backup", url, "b.db").stdout == f"{url}: copied to b.db\n"
+    assert run("store", "check", "b.db").stdout == "b.db: OK; 2 users, 1 databases, rev 3\n"
+    copied = run("store", "copy", "b.db", f"{url}-two").stdout
+    assert copied == (
+        f"{url}-two: copied 2 users, 1 databases, 0 keys, 0 sessions and 3 audit records"
+        " from b.db, rev 3\n"
+    )
+    run("store", "copy", "--without-audit", f"{url}-two", "c.db")
+    assert run("audit", "--store", "c.db").stdout == ""
+    assert "d" in run("shell", "-store", "c.db", "-execute", "SHOW DATABASES").stdout
+    over = run("store", "copy", "b.db", url, status=1).stderr
+    assert over == f"headgate: store {url}: there is a store already: copy to an empty one\n"
+    assert run("store", "accept-rollback", url).stdout == f"{url}: accepted at revision 4\n"
+    assert "accept-rollback" in run("audit", "--store", url).stdout
+    wrong = run("store", "restore", "b.db", url, status=1).stderr
+    assert "restore a file, then `headgate store copy`" in wrong
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("etcd://user:pw@host/p", "must not have a user or a password"),
+        ("etcd://host", "has no prefix: add one, such as /headgate"),
+        ("etcd://host:x/p", "'host:x' in a URL etcd:// is no address"),
+        ("etcd:///p", "'' in a URL etcd:// is no address"),
+        ("etcd://host/p?x=1", "must end with its prefix"),
+        ("redis://host/p", "unknown kind of store redis://"),
+    ],
+)
+def test_a_bad_url_is_a_sentence(url: str, sentence: str) -> None:
+    done = run_headgate("serve", "--check", "--store", url)
+    assert done.returncode == 1 and sentence in done.stderr and "pw" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
