@@ -10,7 +10,7 @@ SEED ?= 1
 JOBS ?= 4
 FAST_JOBS ?= 4
 
-.PHONY: help demo demo-console serve test test-fast coverage check format long bench hot-path bench-parts screens console-screens settings-page clean
+.PHONY: help demo demo-console demo-cluster serve test test-fast coverage check format long bench hot-path bench-parts screens console-screens settings-page clean
 
 # The targets of this file, each with the comment above it.
 help:
@@ -25,6 +25,12 @@ demo: .venv/installed
 # The same, then the web console with the tour's users on port 8186, until Ctrl-C.
 demo-console: .venv/installed
 	$(BIN)/python examples/tour.py --console
+
+# Two servers on one store in etcd: what clients see when parts fail. Needs Debian's etcd-server,
+# etcd-client and nginx-light.
+demo-cluster: .venv/installed
+	$(PIP) --editable '.[etcd]'
+	$(BIN)/python examples/cluster.py
 
 # Needs Debian's chromium: the pictures of docs/console.md.
 console-screens: .venv/developed
@@ -113,6 +119,10 @@ long-fuzz-grammar: .venv/developed
 # Random requests to a server: no 500, no traceback, no hang.
 long-fuzz-http: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_http.py $(N) $(SEED)
+
+# The recorded HTTP scenarios on a store in etcd, from `make long CHECK=conformance-etcd F=FOLDER`.
+long-conformance-etcd: .venv/developed
+	PYTHONPATH=tests $(BIN)/python tests/conformance/on_etcd.py $(F) 2
 
 # Ten minutes: kill -9 of two workers in the middle of changes, 500 times.
 long-kills: .venv/developed

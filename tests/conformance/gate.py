@@ -41,9 +41,12 @@ MENDED_BEHIND = 15
 SHELL_MISSING = 11
 
 
-def http(folder: Path, workers: int, *, behind: bool = False) -> bool:
-    """Replays the HTTP scenarios. With *behind*, an influxd behind the server stores the data."""
-    program = f"{HEADGATE} serve"
+def http(folder: Path, workers: int, *, behind: bool = False, program: str = "") -> bool:
+    """Replays the HTTP scenarios. With *behind*, an influxd behind the server stores the data.
+
+    *program* takes the arguments of `headgate serve`, which runs by default.
+    """
+    program = program or f"{HEADGATE} serve"
     if behind:
         program = shlex.join([sys.executable, str(Path(__file__).parent / "behind.py")])
         program += " {dir}/influxd"

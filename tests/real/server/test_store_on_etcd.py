@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from support.etcd import ETCD, Etcd
+from support.places import REPOSITORY
 from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
-from support.servers import CREATE_ROOT
-from support.waiting import poll_until
+from support.servers import CREATE_ROOT, ROOT
+from support.waiting import free_port, poll_until
 
 pytestmark = pytest.mark.skipif(
     ETCD is None and "CI" not in os.environ, reason="etcd-server is not installed"
@@ -81,11 +83,9 @@ def test_a_worker_that_was_killed_delays_no_change(
 ) -> None:
     server = start(made(url), "--workers", "2")
     server.query(CREATE_ROOT, None)
-    assert server.process is not None
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-    first = int(children.read_text().split()[-1])
-    os.kill(first, signal.SIGKILL)
-    poll_until(lambda: "starting another" in server.log(), "the worker is not missed")
+    first = server.workers()
+    os.kill(min(first), signal.SIGKILL)
+    poll_until(lambda: len(server.workers() - first) == 1, "the worker is not replaced")
     for number in range(5):
         answer = server.query(f"CREATE DATABASE d{number}")
         assert (answer.status, answer.error) == (200, "")
@@ -112,6 +112,48 @@ def test_without_etcd_reads_end_at_the_bound_and_come_back(
         own_etcd.freeze(0, frozen=False)
     poll_until(lambda: server.query("CREATE DATABASE d").error == "", "it does not recover")
     assert server.request("GET", "/health").status == 200
+
+
+def test_nginx_sends_reads_to_the_server_that_is_left(
+    url: str, start: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if nginx is None and "CI" not in os.environ:
+        pytest.skip("nginx-light is not installed")
+    made(url)
+    servers = [start(url, name="one"), start(url, name="two")]
+    servers[0].query(CREATE_ROOT, None)
+    poll_until(lambda: servers[1].query("SHOW USERS").status == 200, "the user is not seen")
+    proxy = ServerProcess(tmp_path / "nginx", port=free_port())
+    text = (REPOSITORY / "examples" / "nginx" / "cluster.conf").read_text()
+    for known, port in zip(
+        ("8080", "8087", "8088"), (proxy.port, servers[0].port, servers[1].port), strict=True
+    ):
+        assert known in text
+        text = text.replace(known, str(port))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    own = "".join(f"{one}_temp_path {tmp_path}/{one};" for one in kinds)
+    text = text.replace("http {", f"http {{ access_log off; {own}", 1)
+    user = "user root;" if os.getuid() == 0 else ""  # the owner of the folder
+    file = tmp_path / "nginx.conf"
+    file.write_text(f"daemon off; {user} pid {tmp_path}/pid; error_log stderr;\n{text}")
+    with open(tmp_path / "nginx.log", "wb") as log:
+        process = subprocess.Popen(
+            [nginx or "nginx", "-e", "stderr", "-c", str(file)], stdout=log, stderr=log
+        )
+    try:
+        poll_until(proxy.responds, "nginx did not start")
+        for server in servers:  # one of them has all requests of this address
+            assert server.process is not None
+            os.killpg(server.process.pid, signal.SIGKILL)
+            server.process.wait()
+            for _ in range(20):
+                answer = proxy.request("GET", "/query?q=SHOW+USERS", basic=ROOT)
+                assert answer.status == 200
+            server.start()
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_a_start_without_a_store_makes_none(

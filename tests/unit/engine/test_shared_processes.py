@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,6 +40,10 @@ def data() -> MemoryLogData:
 
 def add(name: str) -> Callable[[Tx], None]:
     return lambda tx: tx.add_user(name, HASH, False)
+
+
+def add_to(store: SharedStore) -> None:
+    store.transact(add("other"), AUDIT)
 
 
 def lines(path: Path) -> list[tuple[int, str]]:
@@ -85,9 +89,9 @@ class Observed:
 
 @pytest.mark.parametrize("fault", ["refused", "lost", "answer lost", "late", "moved"])
 def test_changes_together_are_done_once_or_not_at_all(data: MemoryLogData, fault: Fault) -> None:
-    faults = iter([fault])
+    faults: Iterator[Fault] = iter((fault,))
     with closing(SharedStore(MemoryLog(data))) as other:
-        log = MemoryLog(data, lambda: next(faults, ""), lambda: other.transact(add("other"), AUDIT))
+        log = MemoryLog(data, lambda: next(faults, ""), lambda: add_to(other))
         with closing(SharedStore(log)) as store:
             jobs = [PendingTransaction(add(name), AUDIT) for name in "abc"]
             store.transact_all(jobs)
@@ -104,9 +108,9 @@ def test_changes_together_are_done_once_or_not_at_all(data: MemoryLogData, fault
 
 
 def test_what_is_counted(data: MemoryLogData) -> None:
-    faults = iter(["moved", *["lost"] * 10_000])
+    faults: Iterator[Fault] = iter(("moved", *("lost",) * 10_000))
     with closing(SharedStore(MemoryLog(data))) as other:
-        log = MemoryLog(data, lambda: next(faults), lambda: other.transact(add("other"), AUDIT))
+        log = MemoryLog(data, lambda: next(faults), lambda: add_to(other))
         observed = Observed()
         with closing(SharedStore(log, give_up=0.1, observer=observed)) as store:
             with pytest.raises(OutcomeUnknown):
