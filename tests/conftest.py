@@ -35,6 +35,7 @@ from support.tenant_fixtures import Parts, seed_flags
 
 if TYPE_CHECKING:
     from support.etcd import Etcd
+    from support.postgres import Postgres
 
 Serve = Callable[..., LocalServer]
 
@@ -112,14 +113,16 @@ STORES = ("memory", "sqlite", "shared", "two shared")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """With --etcd, tests of the contract of stores run on a real etcd, too."""
-    parser.addoption("--etcd", action="store_true", help="run tests of stores on etcd, too")
+    """With --etcd, tests of the contract of stores run on etcd and PostgreSQL, too."""
+    parser.addoption(
+        "--etcd", action="store_true", help="run tests of stores on etcd and PostgreSQL, too"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `store` runs on every kind of store."""
     if "store_kind" in metafunc.fixturenames:
-        more = ("etcd",) if metafunc.config.getoption("--etcd") else ()
+        more = ("etcd", "postgresql") if metafunc.config.getoption("--etcd") else ()
         metafunc.parametrize("store_kind", STORES + more)
 
 
@@ -135,6 +138,17 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Etcd"]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Postgres"]:
+    """A PostgreSQL without a standby, for all tests of this process."""
+    from support.postgres import POSTGRES, Postgres
+
+    if POSTGRES is None and "CI" not in os.environ:
+        pytest.skip("postgresql is not installed")
+    with Postgres() as running:
+        yield running
+
+
 @pytest.fixture
 def store(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every store keeps the same promises: a test that takes this runs against each."""
@@ -147,6 +161,15 @@ def store(store_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> It
 
         address = request.getfixturevalue("etcd").address()
         store = shared(partial(EtcdLog, address, f"/{secrets.token_hex(8)}/", 9000))
+    elif store_kind == "postgresql":
+        from headgate_engine.stores.shared.postgres_client import PostgresAddress
+        from headgate_engine.stores.shared.postgres_log import PostgresLog
+
+        server = request.getfixturevalue("postgres")
+        schema = f"s{secrets.token_hex(8)}"
+        server.execute(0, f"CREATE SCHEMA {schema}")
+        database = PostgresAddress(server.url(f"?options=-csearch_path%3D{schema}"))
+        store = shared(partial(PostgresLog, database, primary_only=True))
     else:
         data = MemoryLogData()
         store = shared(lambda: MemoryLog(data), size=2 if store_kind == "two shared" else 1)

@@ -122,7 +122,13 @@ from headgate_engine.stores.base import (
     Table,
     Tx,
 )
-from headgate_engine.stores.location import EtcdLocation, StoreOptions, is_url, parse_location
+from headgate_engine.stores.location import (
+    EtcdLocation,
+    PostgresLocation,
+    StoreOptions,
+    is_url,
+    parse_location,
+)
 from headgate_engine.stores.maintenance import (
     accept_rollback_at,
     check_shared_store,
@@ -278,6 +284,7 @@ __all__ = [
     "KEEP_LAST_ADMIN",
     "MIN_PASSWORD_LENGTH",
     "EtcdLocation",
+    "PostgresLocation",
     "StoreOptions",
     "is_url",
     "parse_location",

@@ -28,6 +28,7 @@ HOME = {
     "bonsai": "server",
     "google": "engine server",
     "grpc": "engine",
+    "psycopg": "engine",
     "jinja2": "server",
     "jwt": "server",
     "markupsafe": "server",

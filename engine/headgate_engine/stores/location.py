@@ -1,7 +1,7 @@
-"""Where a user store is: the path of a SQLite file, or the URL of an etcd."""
+"""Where a user store is: the path of a SQLite file, or the URL of an etcd or a PostgreSQL."""
 
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 _ETCD_PORT = 2379
 
@@ -17,8 +17,21 @@ class EtcdLocation:
     @property
     def is_local(self) -> bool:
         """Whether all members are on this machine, by their loopback addresses."""
-        hosts = {member.rpartition(":")[0] for member in self.members}
-        return all(it in ("localhost", "[::1]") or it.startswith("127.") for it in hosts)
+        return all(_is_loopback(member.rpartition(":")[0]) for member in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresLocation:
+    """The database of the *url*, as libpq takes it, on *hosts*. *tls*: a connection needs TLS."""
+
+    url: str
+    hosts: tuple[str, ...]
+    tls: bool
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all hosts are this machine."""
+        return all(_is_loopback(host) for host in self.hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,8 @@ class StoreOptions:
     *private_key_file* identify this client, or *user* and *password* do. Times are in seconds:
     reads are at most *max_staleness* behind other machines; *timeout* bounds one call to one
     member, and *give_up* a change with all its tries. *state_file* keeps how far the store had
-    come: "" for none. *max_writes* is the number of keys in one change that etcd takes.
+    come: "" for none. *max_writes* is the number of keys in one change that etcd takes. With
+    *primary_only*, PostgreSQL may have no synchronous standby.
     """
 
     ca_file: str = ""
@@ -42,6 +56,7 @@ class StoreOptions:
     give_up: float = 5.0
     state_file: str = ""
     max_writes: int = 120
+    primary_only: bool = False
 
 
 def is_url(location: str) -> bool:
@@ -49,14 +64,21 @@ def is_url(location: str) -> bool:
     return "://" in location
 
 
-def parse_location(location: str) -> EtcdLocation:
-    """Returns the etcd of the URL *location*: `etcd://host:port,host:port/prefix`.
+def parse_location(location: str) -> EtcdLocation | PostgresLocation:
+    """Returns what the URL *location* names.
 
-    `etcds` stands for etcd by TLS. Raises ValueError, with a sentence that has no password.
+    The URL is `etcd://host:port,host:port/prefix`, with `etcds` for TLS, or
+    `postgresql://host:port,host:port/database?parameter=value` with libpq's parameters.
+
+    Raises ValueError, with a sentence that has no password.
     """
     scheme, _, rest = location.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        return _postgres(location)
     if scheme not in ("etcd", "etcds"):
-        raise ValueError(f"unknown kind of store {scheme}://: expected a file, etcd:// or etcds://")
+        raise ValueError(
+            f"unknown kind of store {scheme}://: expected a file, etcd://, etcds:// or postgresql://"
+        )
     authority, _, path = rest.partition("/")
     if "@" in authority:
         raise ValueError(
@@ -69,6 +91,33 @@ def parse_location(location: str) -> EtcdLocation:
         raise ValueError(f"the URL {location} has no prefix: add one, such as /headgate")
     members = tuple(_member(one, scheme) for one in authority.split(","))
     return EtcdLocation(members, f"/{prefix}/", scheme == "etcds")
+
+
+def _postgres(location: str) -> PostgresLocation:
+    rest = location.partition("://")[2]
+    authority, _, path = rest.partition("/")
+    user, _, hosts = authority.rpartition("@")
+    parameters = parse_qs(path.partition("?")[2])
+    if ":" in user or "password" in parameters:
+        raise ValueError(
+            "a URL postgresql:// must not have a password: use `password-file`, or libpq's"
+            " password file"
+        )
+    if not path.partition("?")[0]:
+        raise ValueError("a URL postgresql:// must name a database, as in postgresql://host/name")
+    names = [it.rpartition(":")[0] if _has_port(it) else it for it in hosts.split(",")]
+    names += ",".join(parameters.get("host", [])).split(",")
+    tls = parameters.get("sslmode", [""])[0] in ("require", "verify-ca", "verify-full")
+    return PostgresLocation(location, tuple(filter(None, names)), tls)
+
+
+def _has_port(host: str) -> bool:
+    return host.rpartition(":")[2].isdigit() and not host.endswith("]")
+
+
+def _is_loopback(host: str) -> bool:
+    """Returns whether *host* is this machine; a path is that of a unix socket."""
+    return host in ("localhost", "[::1]") or host.startswith(("127.", "/", "%2F"))
 
 
 def _member(text: str, scheme: str) -> str:

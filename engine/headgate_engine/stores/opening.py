@@ -1,4 +1,4 @@
-"""Opens the user store at a location: a SQLite file, or an etcd. The only place that chooses."""
+"""Opens the user store at a location: a file, etcd or PostgreSQL. The only place that chooses."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from headgate_engine.stores.audit_file import AuditFile
 from headgate_engine.stores.base import Store
 from headgate_engine.stores.location import (
     EtcdLocation,
+    PostgresLocation,
     StoreOptions,
     is_url,
     parse_location,
@@ -88,20 +89,25 @@ def create_store_at(location: str, options: StoreOptions | None = None) -> bool:
 def open_log(location: str, options: StoreOptions) -> Log:
     """Returns the log at the URL *location*, without a connection yet. Raises StoreError."""
     try:
-        return _open_etcd(parse_location(location), options)
+        place = parse_location(location)
     except ValueError as error:
         raise StoreError(str(error)) from None
+    # Importing the libraries takes some hundred milliseconds, and they are extras.
+    try:
+        if isinstance(place, EtcdLocation):
+            return _open_etcd(place, options)
+        return _open_postgres(place, options)
+    except ModuleNotFoundError as error:
+        extra = "etcd" if isinstance(place, EtcdLocation) else "postgres"
+        raise StoreError(
+            f"a store at this URL needs the module {error.name}: pip install 'headgate[{extra}]'"
+        ) from None
 
 
 def _open_etcd(location: EtcdLocation, options: StoreOptions) -> Log:
-    try:
-        # Their import takes some hundred milliseconds, and they are an extra.
-        from headgate_engine.stores.shared.etcd_client import EtcdAddress
-        from headgate_engine.stores.shared.etcd_log import EtcdLog
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"a store in etcd needs the module {error.name}: pip install 'headgate[etcd]'"
-        ) from None
+    from headgate_engine.stores.shared.etcd_client import EtcdAddress
+    from headgate_engine.stores.shared.etcd_log import EtcdLog
+
     address = EtcdAddress(
         location.members,
         tls=location.tls,
@@ -113,3 +119,19 @@ def _open_etcd(location: EtcdLocation, options: StoreOptions) -> Log:
         timeout=options.timeout,
     )
     return EtcdLog(address, location.prefix, options.max_writes)
+
+
+def _open_postgres(location: PostgresLocation, options: StoreOptions) -> Log:
+    from headgate_engine.stores.shared.postgres_client import PostgresAddress
+    from headgate_engine.stores.shared.postgres_log import PostgresLog
+
+    address = PostgresAddress(
+        location.url,
+        authority=options.ca_file,
+        certificate=options.certificate_file,
+        key=options.private_key_file,
+        user=options.user,
+        password=options.password,
+        timeout=options.timeout,
+    )
+    return PostgresLog(address, primary_only=options.primary_only)

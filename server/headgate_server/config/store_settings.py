@@ -12,7 +12,7 @@ class StoreSettings(HTTPSettings):
     """The settings of `[store]`. All but *store_path* are for a store at a URL."""
 
     store_path: str = option(
-        "Store file, created at the first start; or the URL of an etcd",
+        "Store file, created at the first start; or a URL: `etcd://`, `etcds://`, `postgresql://`",
         "headgate.db",
         section="store",
         key="path",
@@ -20,14 +20,14 @@ class StoreSettings(HTTPSettings):
         metavar="PATH",
     )
     store_ca_file: str = option(
-        "PEM file of the authorities of etcd's certificates",
+        "PEM file of the authorities of the store's certificates",
         "",
         section="store",
         key="ca-file",
         default_doc="the system's",
     )
     store_certificate_file: str = option(
-        "PEM file of the client's certificate; its CN is etcd's user",
+        "PEM file of the client's certificate, which names its user",
         "",
         section="store",
         key="certificate-file",
@@ -36,7 +36,7 @@ class StoreSettings(HTTPSettings):
         "PEM file of that certificate's key", "", section="store", key="private-key-file"
     )
     store_user: str = option(
-        "etcd's user, instead of a certificate", "", section="store", key="user"
+        "User at the store, instead of a certificate", "", section="store", key="user"
     )
     store_password: str = option(
         "That user's password",
@@ -73,6 +73,14 @@ class StoreSettings(HTTPSettings):
         most=100_000,
     )
 
+    store_durability: str = option(
+        "PostgreSQL: `replicated` needs a synchronous standby; `primary`: none",
+        "replicated",
+        section="store",
+        key="durability",
+        among=("replicated", "primary"),
+    )
+
     @property
     def is_store_shared(self) -> bool:
         """Whether several machines may share the store."""
@@ -91,4 +99,5 @@ class StoreSettings(HTTPSettings):
             give_up=self.store_give_up,
             state_file=self.store_state_file,
             max_writes=self.store_max_writes,
+            primary_only=self.store_durability == "primary",
         )

@@ -89,7 +89,7 @@ def warnings(settings: Settings) -> list[str]:
     if settings.is_store_shared and _crosses_network(settings.store_path):
         found.append(
             f"hashes of passwords cross the network in the clear to store {settings.store_path}:"
-            " use etcds://"
+            " use etcds://, or sslmode=verify-full"
         )
     if settings.https_enabled:
         found += readable_by_others([settings.https_private_key or settings.https_certificate])

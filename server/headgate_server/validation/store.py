@@ -2,7 +2,7 @@
 
 import os
 
-from headgate_engine import EtcdLocation, parse_location
+from headgate_engine import EtcdLocation, PostgresLocation, parse_location
 from headgate_server.config.settings import Settings
 
 _STALENESS_LIMITS = (1.0, 60.0)
@@ -34,10 +34,12 @@ def check_store(settings: Settings) -> None:
         )
 
 
-def _check_identity(settings: Settings, location: EtcdLocation) -> None:
+def _check_identity(settings: Settings, location: EtcdLocation | PostgresLocation) -> None:
     """Checks how this client shows to etcd which user it is."""
     if bool(settings.store_certificate_file) != bool(settings.store_private_key_file):
         raise ValueError("[store] certificate-file and private-key-file: expected both or none")
+    if isinstance(location, PostgresLocation):
+        return  # libpq has further ways to log in
     if bool(settings.store_user) != bool(settings.store_password):
         raise ValueError("[store] user and password-file: expected both or none")
     if not location.tls and (settings.store_ca_file or settings.store_certificate_file):

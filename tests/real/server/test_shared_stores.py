@@ -1,4 +1,4 @@
-"""Servers on one store in a real etcd: what each sees of the other, and an etcd that is away."""
+"""Servers on one store in a real etcd or PostgreSQL: what each sees, and a store that is away."""
 
 import os
 import secrets
@@ -13,6 +13,7 @@ import pytest
 
 from support.etcd import ETCD, Etcd
 from support.places import REPOSITORY
+from support.postgres import Postgres
 from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
 from support.servers import CREATE_ROOT, ROOT
@@ -40,9 +41,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Returns a function that starts a server on the store at a URL; ends the servers."""
     with ExitStack() as stack:
 
-        def start(url: str, *flags: str, name: str = "one") -> ServerProcess:
+        def start(url: str, *flags: str, name: str = "one", **more: str) -> ServerProcess:
             (tmp_path / name).mkdir()
-            environment = {"HEADGATE_STORE_MAX_STALENESS": "1s"}
+            environment = {"HEADGATE_STORE_MAX_STALENESS": "1s"} | more
             flags = ("--store", url, *flags)
             server = ServerProcess(tmp_path / name / "store", flags, environment, fresh=True)
             stack.callback(lambda: server.running() and server.stop())
@@ -143,14 +144,22 @@ def test_nginx_sends_reads_to_the_server_that_is_left(
         )
     try:
         poll_until(proxy.responds, "nginx did not start")
-        for server in servers:  # one of them has all requests of this address
+
+        def is_answered_by(server: ServerProcess) -> bool:
+            before = server.log().count("SHOW USERS")
+            assert proxy.request("GET", "/query?q=SHOW+USERS", basic=ROOT).status == 200
+            return server.log().count("SHOW USERS") > before
+
+        # All requests of one address go to one server, and to the other while that one is away.
+        first, second = servers if is_answered_by(servers[0]) else servers[::-1]
+        for server in (first, second):
             assert server.process is not None
             os.killpg(server.process.pid, signal.SIGKILL)
             server.process.wait()
             for _ in range(20):
-                answer = proxy.request("GET", "/query?q=SHOW+USERS", basic=ROOT)
-                assert answer.status == 200
+                assert not is_answered_by(server)
             server.start()
+            poll_until(lambda: is_answered_by(first), "nginx does not find it again")
     finally:
         process.terminate()
         process.wait(20)
@@ -213,6 +222,39 @@ def test_the_commands_work_on_a_store_at_a_url(url: str, tmp_path: Path) -> None
     assert "restore a file, then `headgate store copy`" in wrong
 
 
+def test_a_store_in_postgresql_is_served_and_moved_to(
+    postgres: Postgres, url: str, tmp_path: Path, start: Callable[..., ServerProcess]
+) -> None:
+    database = postgres.url()
+    done = run_headgate("store", "init", database)
+    assert done.returncode == 1
+    assert "has no synchronous standby" in done.stderr and "durability" in done.stderr
+    single = {"HEADGATE_STORE_DURABILITY": "primary"}
+    run_headgate("store", "init", made(url))
+    run_headgate(
+        "shell",
+        "-store",
+        url,
+        "-execute",
+        "CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES",
+    )
+    run_headgate("store", "copy", url, database, environment=os.environ | single, check=True)
+    one = start(database, "--workers", "2", **single)
+    two = start(database, name="two", **single)
+    one.query("CREATE DATABASE d; CREATE USER todd WITH PASSWORD 's3cret-1'")
+    poll_until(lambda: two.query("SHOW DATABASES", TODD).status == 200, "todd is not seen")
+    two.query("DROP USER todd")
+    poll_until(lambda: one.query("SHOW DATABASES", TODD).status == 401, "todd is let in")
+    health = one.request("GET", "/health").json
+    assert "1 of 1 members respond" in health["checks"][0]["message"]
+    environment = os.environ | single
+    done = run_headgate("store", "check", database, environment=environment, check=True)
+    assert "OK; 1 users, 1 databases, rev 4" in done.stdout
+    backup = str(tmp_path / "b.db")
+    run_headgate("store", "backup", database, backup, environment=environment, check=True)
+    assert "OK; 1 users" in run_headgate("store", "check", backup, check=True).stdout
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
@@ -222,6 +264,9 @@ def test_the_commands_work_on_a_store_at_a_url(url: str, tmp_path: Path) -> None
         ("etcd:///p", "'' in a URL etcd:// is no address"),
         ("etcd://host/p?x=1", "must end with its prefix"),
         ("redis://host/p", "unknown kind of store redis://"),
+        ("postgresql://user:pw@host/db", "must not have a password"),
+        ("postgresql://host/db?password=pw", "must not have a password"),
+        ("postgresql://host", "must name a database"),
     ],
 )
 def test_a_bad_url_is_a_sentence(url: str, sentence: str) -> None:

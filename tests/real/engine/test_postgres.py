@@ -1,0 +1,214 @@
+"""A store on a real PostgreSQL: a primary that is killed or frozen, its standby, and refusals."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from headgate_engine import Audit, OutcomeUnknown, Profile, StoreError, StoreUnavailable, Tx
+from headgate_engine.stores.shared.log import TooOld
+from headgate_engine.stores.shared.postgres_client import PostgresAddress
+from headgate_engine.stores.shared.postgres_log import PostgresLog
+from headgate_engine.stores.shared.store import SharedStore, create_store
+from support.postgres import POSTGRES, Postgres
+from support.waiting import poll_until
+
+pytestmark = pytest.mark.skipif(
+    POSTGRES is None and "CI" not in os.environ, reason="postgresql is not installed"
+)
+HASH = "$2b$04$" + "." * 53
+AUDIT = Audit("root", "127.0.0.1", "TEST")
+
+
+@pytest.fixture
+def replicated() -> Iterator[Postgres]:
+    with Postgres(standby=True) as running:
+        yield running
+
+
+def opened(server: Postgres, **options: float) -> SharedStore:
+    return SharedStore(PostgresLog(PostgresAddress(server.url())), **options)  # type: ignore[arg-type]
+
+
+def made(server: Postgres) -> None:
+    with closing(PostgresLog(PostgresAddress(server.url()))) as log:
+        assert create_store(log) and not create_store(log)
+
+
+def made_in(server: Postgres, schema: str) -> PostgresAddress:
+    """Makes a store in the new *schema* of a server without a standby."""
+    server.execute(0, f"CREATE SCHEMA {schema}")
+    address = PostgresAddress(server.url(f"?options=-csearch_path%3D{schema}"))
+    with closing(PostgresLog(address, primary_only=True)) as log:
+        assert create_store(log)
+    return address
+
+
+def count_up(tx: Tx) -> int:
+    user = tx.user("counter")
+    if user is None:
+        tx.add_user("counter", HASH, False)
+        return 1
+    count = int(tx.profile(user).full_name or "1") + 1
+    tx.put_profile(user, Profile(full_name=str(count)))
+    return count
+
+
+def counted(store: SharedStore) -> int:
+    user = store.user("counter")
+    return int(store.profiles([user.id])[user.id].full_name or "1") if user is not None else 0
+
+
+class Counter(threading.Thread):
+    """Adds one to a number in *store*, again and again, until `stop`."""
+
+    def __init__(self, store: SharedStore) -> None:
+        super().__init__()
+        self._store = store
+        self._ending = threading.Event()
+        self.acknowledged = self.unknown = 0
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._store.transact(count_up, AUDIT)
+            except OutcomeUnknown:
+                self.unknown += 1
+            except StoreUnavailable:
+                self._ending.wait(0.02)
+            else:
+                self.acknowledged += 1
+
+    def stop(self) -> None:
+        self._ending.set()
+        self.join(30)
+
+
+def test_a_promoted_standby_has_each_acknowledged_change(replicated: Postgres) -> None:
+    made(replicated)
+    with ExitStack() as stack:
+        stores = [stack.enter_context(closing(opened(replicated))) for _ in range(2)]
+        writers = [Counter(store) for store in stores]
+        for writer in writers:
+            writer.start()
+        poll_until(lambda: all(it.acknowledged > 30 for it in writers), "there are no changes")
+        replicated.kill(0)
+        replicated.promote()
+        # The new primary has no standby of its own, and must not wait for one.
+        before = [it.acknowledged for it in writers]
+        poll_until(
+            lambda: all(it.acknowledged > n + 30 for it, n in zip(writers, before, strict=True)),
+            "changes do not go on",
+            30,
+        )
+        for writer in writers:
+            writer.stop()
+        acknowledged = sum(it.acknowledged for it in writers)
+        unknown = sum(it.unknown for it in writers)
+        done = stores[0].confirmed_revision()
+        assert acknowledged <= done <= acknowledged + unknown
+        poll_until(lambda: [counted(it) for it in stores] == [done] * 2, "a store is behind")
+        assert [it.id for it in stores[0].audit(0, done)] == list(range(1, done + 1))
+
+
+def test_a_frozen_primary_ends_reads_at_the_bound(replicated: Postgres) -> None:
+    made(replicated)
+    with closing(opened(replicated, staleness=1.0)) as store:
+        store.transact(count_up, AUDIT)
+        replicated.freeze(0)
+        began = time.monotonic()
+        while True:
+            try:
+                store.user("counter")
+            except StoreUnavailable:
+                break
+            assert time.monotonic() - began < 10
+            time.sleep(0.01)
+        with pytest.raises(StoreUnavailable):
+            store.transact(count_up, AUDIT)
+        replicated.freeze(0, frozen=False)
+        poll_until(lambda: is_readable(store), "it does not recover")
+        assert store.transact(count_up, AUDIT)[0] == 2
+
+
+def is_readable(store: SharedStore) -> bool:
+    try:
+        store.user("counter")
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def test_a_primary_without_its_standby_proves_nothing(replicated: Postgres) -> None:
+    made(replicated)
+    with closing(opened(replicated, staleness=1.0, give_up=1.0)) as store:
+        store.transact(count_up, AUDIT)
+        replicated.freeze(1)
+        poll_until(lambda: not is_readable(store), "reads go on without a proof")
+        with pytest.raises(StoreUnavailable):
+            store.transact(count_up, AUDIT)
+        replicated.freeze(1, frozen=False)
+        poll_until(lambda: is_readable(store), "it does not recover", 30)
+
+
+def test_a_start_needs_a_standby_unless_it_is_told(postgres: Postgres) -> None:
+    with (
+        closing(PostgresLog(PostgresAddress(postgres.url()))) as log,
+        pytest.raises(StoreError, match="has no synchronous standby.*durability"),
+    ):
+        create_store(log)
+    address = made_in(postgres, "durable")
+    with pytest.raises(StoreError, match="has no synchronous standby"):
+        SharedStore(PostgresLog(address))
+
+
+def test_a_log_without_tables_has_no_store(postgres: Postgres) -> None:
+    address = PostgresAddress(postgres.url("?options=-csearch_path%3Dnone"))
+    with pytest.raises(StoreError, match="there is none: make one"):
+        SharedStore(PostgresLog(address, primary_only=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda url: url.replace("/postgres", "/missing"), "PostgreSQL has no such database"),
+        (lambda url: "postgresql://127.0.0.1:9/x", "PostgreSQL does not answer"),
+        (lambda url: f"{url}?sslmode=require", "the TLS connection to PostgreSQL fails"),
+        (lambda url: f"{url}?nonsense=1", "the URL of PostgreSQL is invalid"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence_without_addresses(
+    postgres: Postgres, change: object, sentence: str
+) -> None:
+    assert callable(change)
+    address = PostgresAddress(change(postgres.url()))
+    with pytest.raises(StoreError, match=sentence) as caught:
+        SharedStore(PostgresLog(address, primary_only=True))
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_a_user_without_the_tables_is_refused(postgres: Postgres) -> None:
+    url = made_in(postgres, "locked").url.replace("root@", "guest@")
+    postgres.execute(0, "CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA locked TO guest")
+    with pytest.raises(StoreError, match="this user may not use the tables"):
+        SharedStore(PostgresLog(PostgresAddress(url), primary_only=True))
+
+
+def test_a_follower_that_is_too_far_behind_loads_all(postgres: Postgres) -> None:
+    address = made_in(postgres, "behind")
+    with closing(SharedStore(PostgresLog(address, primary_only=True))) as store:
+        for _ in range(5):
+            store.transact(count_up, AUDIT)
+        postgres.execute(0, "DELETE FROM behind.headgate_changes WHERE mod < 4")
+        with closing(PostgresLog(address, primary_only=True)) as log, pytest.raises(TooOld):
+            next(log.follow(1))
+        with closing(PostgresLog(address, primary_only=True)) as log:
+            follower = log.follow(4)
+            assert next(follower).position == 5
+            follower.close()  # type: ignore[attr-defined]
+        postgres.execute(0, "DELETE FROM behind.headgate_changes")
+        store.transact(count_up, AUDIT)
+        assert counted(store) == 6
