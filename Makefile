@@ -120,6 +120,11 @@ long-fuzz-grammar: .venv/developed
 long-fuzz-http: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_http.py $(N) $(SEED)
 
+# Five minutes: the leader of an etcd is killed 30 times while four processes write. Needs Debian's
+# etcd-server and etcd-client.
+long-store-kills: .venv/developed
+	PYTHONPATH=tests $(BIN)/python tests/store_kills.py 30 5
+
 # The recorded HTTP scenarios on a store in etcd, from `make long CHECK=conformance-etcd F=FOLDER`.
 long-conformance-etcd: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/conformance/on_etcd.py $(F) 2

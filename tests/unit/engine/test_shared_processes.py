@@ -144,27 +144,6 @@ def test_a_writer_waits_for_the_others_and_not_for_ever() -> None:
     assert turns.writers == 0
 
 
-def test_writers_without_a_pause_all_come_to_write(data: MemoryLogData) -> None:
-    stores = [SharedStore(MemoryLog(data)) for _ in range(3)]
-    counts = [0, 0, 0]
-    ends = time.monotonic() + 1.0
-
-    def write(number: int) -> None:
-        while time.monotonic() < ends:
-            stores[number].transact(add(f"{number} {counts[number]}"), AUDIT)
-            counts[number] += 1
-
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert stores[0].confirmed_revision() == sum(counts)
-    for store in stores:
-        store.close()
-    assert min(counts) >= 0.4 * max(counts), counts
-
-
 # ---- The positions of one machine's processes
 
 

@@ -85,22 +85,38 @@ class Table(Generic[R]):
                 hash(value)
 
     def put(self, key: str, record: R | None) -> None:
-        """Replaces the record of *key*; None removes it."""
+        """Replaces the record of *key*; None removes it.
+
+        Readers find the old record or the new one at each moment, by each value that both have.
+        """
         old = self._records.get(key)
-        if old is not None:
-            self._unindex(key, old, record)
         if record is None:
             self._records.pop(key, None)
-            return
-        self._records[key] = record
+        else:
+            self._records[key] = record
         for name, values_of in self.unique.items():
-            for value in values_of(record):
+            kept = _values(values_of, record)
+            for value in kept:
                 self._key_by_value[name][value] = key
+            for value in _values(values_of, old) - kept:
+                if self._key_by_value[name].get(value) == key:
+                    del self._key_by_value[name][value]
         for name, values_of in self.groups.items():
-            for value in values_of(record):
+            kept = _values(values_of, record)
+            for value in kept:
                 self._keys_by_value[name].setdefault(value, {})[key] = None
+            for value in _values(values_of, old) - kept:
+                members = self._keys_by_value[name].get(value, {})
+                members.pop(key, None)
+                if not members:
+                    self._keys_by_value[name].pop(value, None)
         if self.order is not None:
-            self._add_number(self.order(record), key)
+            before = None if old is None else self.order(old)
+            after = None if record is None else self.order(record)
+            if after is not None and after != before:
+                self._add_number(after, key)
+            if before is not None and after != before:
+                self._drop_number(before)
 
     def _add_number(self, number: int, key: str) -> None:
         self._key_by_number[number] = key
@@ -110,26 +126,19 @@ class Table(Generic[R]):
         elif self._numbers[place] != number:
             self._numbers = [*self._numbers[:place], number, *self._numbers[place:]]
 
-    def _unindex(self, key: str, old: R, new: R | None) -> None:
-        for name, values_of in self.unique.items():
-            for value in values_of(old):
-                if self._key_by_value[name].get(value) == key:
-                    del self._key_by_value[name][value]
-        for name, values_of in self.groups.items():
-            for value in values_of(old):
-                members = self._keys_by_value[name].get(value, {})
-                members.pop(key, None)
-                if not members:
-                    self._keys_by_value[name].pop(value, None)
-        if self.order is not None and (new is None or self.order(new) != self.order(old)):
-            number = self.order(old)
-            self._key_by_number.pop(number, None)
-            place = bisect_left(self._numbers, number)
-            self._numbers = self._numbers[:place] + self._numbers[place + 1 :]
+    def _drop_number(self, number: int) -> None:
+        self._key_by_number.pop(number, None)
+        place = bisect_left(self._numbers, number)
+        self._numbers = self._numbers[:place] + self._numbers[place + 1 :]
 
     def sorted(self, records: Iterable[R]) -> list[R]:
         """Returns *records* in order."""
         return list(records) if self.order is None else sorted(records, key=self.order)
+
+
+def _values(values_of: Index[R], record: R | None) -> set[Hashable]:
+    """Returns the values by which *record* is found; none for None."""
+    return set() if record is None else set(values_of(record))
 
 
 class Overlay(Generic[R]):
