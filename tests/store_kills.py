@@ -18,6 +18,7 @@ import tempfile
 import time
 from contextlib import closing
 from multiprocessing.synchronize import Event
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from headgate_engine import (
     create_store_at,
     open_store,
 )
+from support.counter import count_up, counted
 from support.etcd import Etcd
 from support.waiting import poll_until
 
@@ -38,14 +40,6 @@ HASH = "$2b$04$" + "." * 53
 AUDIT = Audit("root", "127.0.0.1", "TEST")
 WRITERS = 4
 PAUSE_SECONDS = 3.0
-
-
-def count_up(tx: Tx) -> None:
-    """Adds one to the number in the full name of the user `counter`."""
-    user = tx.user("counter")
-    assert user is not None
-    count = int(tx.profile(user).full_name or "0") + 1
-    tx.put_profile(user, Profile(full_name=str(count)))
 
 
 def note_time(tx: Tx) -> None:
@@ -169,8 +163,7 @@ def main() -> int:
         url = f"etcd://{members}/kills"
         create_store_at(url)
         with closing(open_store(url)) as store:
-            for name in ("counter", "clock"):
-                store.transact(lambda tx, name=name: tx.add_user(name, HASH, False), AUDIT)
+            store.transact(methodcaller("add_user", "clock", HASH, False), AUDIT)
         ends, results = spawn.Event(), spawn.Queue()
         acknowledged = spawn.Value("d", 0.0)
         workers = [
@@ -190,9 +183,7 @@ def main() -> int:
         for worker in workers:
             worker.join()
         with closing(open_store(url, options)) as store:
-            user = store.user("counter")
-            assert user is not None
-            counted = int(store.profiles([user.id])[user.id].full_name or "0")
+            made = counted(store)
             revision, last = store.confirmed_revision(), store.newest_audit(limit=1)[0].id
     writers = [it for it in found if it[0] == "writer"]
     done, unknown = sum(it[1] for it in writers), sum(it[2] for it in writers)
@@ -202,9 +193,9 @@ def main() -> int:
     figures = {
         "acknowledged": done,
         "unknown": unknown,
-        "of these made": counted - done,
-        "lost": max(0, done - counted),
-        "made twice": max(0, counted - done - unknown),
+        "of these made": made - done,
+        "lost": max(0, done - made),
+        "made twice": max(0, made - done - unknown),
         "revisions without a hole": revision == last,
         "longest without a change, kills: median": round(statistics.median(pauses[:kills]), 2),
         "longest without a change, kills: worst": round(max(pauses[:kills]), 2),
@@ -217,7 +208,7 @@ def main() -> int:
     }
     for name, figure in figures.items():
         print(f"{name:52} {json.dumps(figure)}")
-    whole = counted - done <= unknown and done <= counted
+    whole = made - done <= unknown and done <= made
     return 0 if whole and not back and oldest <= options.max_staleness else 1
 
 

@@ -3,16 +3,17 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
 
-from headgate_engine import Audit, OutcomeUnknown, Profile, StoreError, StoreUnavailable, Tx
+from headgate_engine import Audit, OutcomeUnknown, StoreError, StoreUnavailable
 from headgate_engine.stores.shared.log import TooOld
 from headgate_engine.stores.shared.postgres_client import PostgresAddress
 from headgate_engine.stores.shared.postgres_log import PostgresLog
 from headgate_engine.stores.shared.store import SharedStore, create_store
+from support.counter import count_up, counted
 from support.postgres import POSTGRES, Postgres
 from support.waiting import poll_until
 
@@ -45,21 +46,6 @@ def made_in(server: Postgres, schema: str) -> PostgresAddress:
     with closing(PostgresLog(address, primary_only=True)) as log:
         assert create_store(log)
     return address
-
-
-def count_up(tx: Tx) -> int:
-    user = tx.user("counter")
-    if user is None:
-        tx.add_user("counter", HASH, False)
-        return 1
-    count = int(tx.profile(user).full_name or "1") + 1
-    tx.put_profile(user, Profile(full_name=str(count)))
-    return count
-
-
-def counted(store: SharedStore) -> int:
-    user = store.user("counter")
-    return int(store.profiles([user.id])[user.id].full_name or "1") if user is not None else 0
 
 
 class Counter(threading.Thread):
@@ -181,9 +167,8 @@ def test_a_log_without_tables_has_no_store(postgres: Postgres) -> None:
     ],
 )
 def test_what_is_wrong_is_a_sentence_without_addresses(
-    postgres: Postgres, change: object, sentence: str
+    postgres: Postgres, change: Callable[[str], str], sentence: str
 ) -> None:
-    assert callable(change)
     address = PostgresAddress(change(postgres.url()))
     with pytest.raises(StoreError, match=sentence) as caught:
         SharedStore(PostgresLog(address, primary_only=True))

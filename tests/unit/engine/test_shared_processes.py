@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,6 +40,12 @@ def data() -> MemoryLogData:
 
 def add(name: str) -> Callable[[Tx], None]:
     return lambda tx: tx.add_user(name, HASH, False)
+
+
+def turns_of(*faults: Fault) -> Callable[[], Fault]:
+    """Returns a function that returns each of *faults* in turn, then none."""
+    rest = list(faults)
+    return lambda: rest.pop(0) if rest else ""
 
 
 def add_to(store: SharedStore) -> None:
@@ -89,9 +95,8 @@ class Observed:
 
 @pytest.mark.parametrize("fault", ["refused", "lost", "answer lost", "late", "moved"])
 def test_changes_together_are_done_once_or_not_at_all(data: MemoryLogData, fault: Fault) -> None:
-    faults: Iterator[Fault] = iter((fault,))
     with closing(SharedStore(MemoryLog(data))) as other:
-        log = MemoryLog(data, lambda: next(faults, ""), lambda: add_to(other))
+        log = MemoryLog(data, turns_of(fault), lambda: add_to(other))
         with closing(SharedStore(log)) as store:
             jobs = [PendingTransaction(add(name), AUDIT) for name in "abc"]
             store.transact_all(jobs)
@@ -108,9 +113,9 @@ def test_changes_together_are_done_once_or_not_at_all(data: MemoryLogData, fault
 
 
 def test_what_is_counted(data: MemoryLogData) -> None:
-    faults: Iterator[Fault] = iter(("moved", *("lost",) * 10_000))
+    lost: list[Fault] = ["lost"] * 10_000
     with closing(SharedStore(MemoryLog(data))) as other:
-        log = MemoryLog(data, lambda: next(faults), lambda: add_to(other))
+        log = MemoryLog(data, turns_of("moved", *lost), lambda: add_to(other))
         observed = Observed()
         with closing(SharedStore(log, give_up=0.1, observer=observed)) as store:
             with pytest.raises(OutcomeUnknown):

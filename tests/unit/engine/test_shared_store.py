@@ -14,10 +14,8 @@ from headgate_engine import (
     Engine,
     OutcomeUnknown,
     Passwords,
-    Profile,
     StoreError,
     StoreUnavailable,
-    Tx,
 )
 from headgate_engine.stores.shared.log import (
     Batch,
@@ -27,6 +25,7 @@ from headgate_engine.stores.shared.log import (
 from headgate_engine.stores.shared.memory_log import Fault, MemoryLog, MemoryLogData
 from headgate_engine.stores.shared.store import SharedStore, create_store
 from headgate_grammar import Privilege
+from support.counter import count_up, counted
 from support.waiting import poll_until
 
 HASH = "$2b$04$" + "." * 53
@@ -49,22 +48,6 @@ def two(data: MemoryLogData) -> Iterator[tuple[SharedStore, SharedStore]]:
     with ExitStack() as stack:
         first, second = (stack.enter_context(closing(opened(data))) for _ in range(2))
         yield first, second
-
-
-def count_up(tx: Tx) -> int:
-    """Adds one to a number in the store: a change that shows if it was done twice, or lost."""
-    user = tx.user("counter")
-    if user is None:
-        tx.add_user("counter", HASH, False)
-        return 1
-    count = int(tx.profile(user).full_name or "1") + 1
-    tx.put_profile(user, Profile(full_name=str(count)))
-    return count
-
-
-def counted(store: SharedStore) -> int:
-    user = store.user("counter")
-    return int(store.profiles([user.id])[user.id].full_name or "1") if user is not None else 0
 
 
 FAULTS: tuple[Fault, ...] = ("refused", "lost", "answer lost", "late", "moved")

@@ -78,7 +78,7 @@ class PostgresClient:
         """
         with self._borrowed() as connection, self._limited(connection):
             try:
-                cursor = connection.execute(statement, values)
+                cursor = connection.execute(statement.encode(), values)
                 return cursor.fetchall() if cursor.description else []
             except errors.UndefinedTable:
                 raise
@@ -144,7 +144,7 @@ class PostgresClient:
         with self._lock:
             self._listening.add(connection)
         try:
-            connection.execute(f'LISTEN "{channel}"')
+            connection.execute(f'LISTEN "{channel}"'.encode())
             yield connection
         except psycopg.Error:
             raise _away() from None
