@@ -110,7 +110,10 @@ def _check(flags: argparse.Namespace) -> int:
         databases = len(store.databases())
         revision = store.confirmed_revision()
         condition = store.condition()
-    print(f"{location}: OK; {users} users, {databases} databases, rev {revision}")
+    print(
+        f"{location}: OK ({_count(users, 'user')}, {_count(databases, 'database')},"
+        f" revision {revision})"
+    )
     if condition is not None:
         print(f"{location}: {condition.members_up} of {condition.members} members respond")
     return 0
@@ -138,9 +141,11 @@ def _copy(flags: argparse.Namespace) -> int:
         audit=not flags.without_audit,
     )
     print(
-        f"{to}: copied {contents.count('u/')} users, {contents.count('d/')} databases,"
-        f" {contents.count('k/')} keys, {contents.count('s/')} sessions and"
-        f" {len(contents.audit)} audit records from {source}, rev {contents.revision}"
+        f"{to}: copied {_count(contents.count('u/'), 'user')},"
+        f" {_count(contents.count('d/'), 'database')}, {_count(contents.count('k/'), 'key')},"
+        f" {_count(contents.count('s/'), 'session')} and"
+        f" {_count(len(contents.audit), 'audit record')} from {source}, revision"
+        f" {contents.revision}"
     )
     return 0
 
@@ -160,3 +165,7 @@ def _accept_rollback(flags: argparse.Namespace) -> int:
     revision = accept_rollback_at(flags.location, _options(flags, flags.location))
     print(f"{flags.location}: accepted at revision {revision}")
     return 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -94,7 +94,7 @@ def test_a_backup_is_a_whole_store(
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert [path.name for path in copy.parent.glob("copy.db*")] == ["copy.db"]
     status, printed, _ = headgate("store", "check", str(copy))
-    assert (status, printed) == (0, f"{copy}: OK; 2 users, 1 databases, rev 3\n")
+    assert (status, printed) == (0, f"{copy}: OK (2 users, 1 database, revision 3)\n")
     again = headgate("store", "backup", str(server.store), str(copy))
     assert again == (1, "", f"headgate: cannot copy to {copy}: it is there already\n")
     other = LocalServer(copy).start()

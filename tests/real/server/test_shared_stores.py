@@ -202,14 +202,14 @@ def test_the_commands_work_on_a_store_at_a_url(url: str, tmp_path: Path) -> None
     assert "todd" in run("user", "list", "--store", url).stdout
     assert "CREATE DATABASE d" in run("audit", "--store", url).stdout
     assert run("store", "check", url).stdout == (
-        f"{url}: OK; 2 users, 1 databases, rev 3\n{url}: 1 of 1 members respond\n"
+        f"{url}: OK (2 users, 1 database, revision 3)\n{url}: 1 of 1 members respond\n"
     )
     assert run("store", "backup", url, "b.db").stdout == f"{url}: copied to b.db\n"
-    assert run("store", "check", "b.db").stdout == "b.db: OK; 2 users, 1 databases, rev 3\n"
+    assert run("store", "check", "b.db").stdout == "b.db: OK (2 users, 1 database, revision 3)\n"
     copied = run("store", "copy", "b.db", f"{url}-two").stdout
     assert copied == (
-        f"{url}-two: copied 2 users, 1 databases, 0 keys, 0 sessions and 3 audit records"
-        " from b.db, rev 3\n"
+        f"{url}-two: copied 2 users, 1 database, 0 keys, 0 sessions and 3 audit records"
+        " from b.db, revision 3\n"
     )
     run("store", "copy", "--without-audit", f"{url}-two", "c.db")
     assert run("audit", "--store", "c.db").stdout == ""
@@ -249,10 +249,10 @@ def test_a_store_in_postgresql_is_served_and_moved_to(
     assert "1 of 1 members respond" in health["checks"][0]["message"]
     environment = os.environ | single
     done = run_headgate("store", "check", database, environment=environment, check=True)
-    assert "OK; 1 users, 1 databases, rev 4" in done.stdout
+    assert "OK (1 user, 1 database, revision 4)" in done.stdout
     backup = str(tmp_path / "b.db")
     run_headgate("store", "backup", database, backup, environment=environment, check=True)
-    assert "OK; 1 users" in run_headgate("store", "check", backup, check=True).stdout
+    assert "OK (1 user," in run_headgate("store", "check", backup, check=True).stdout
 
 
 @pytest.mark.parametrize(
