@@ -19,13 +19,16 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from headgate.__main__ import run
 from support.etcd import Etcd
-from support.waiting import free_port, poll_until
+from support.waiting import poll_until
 
 MEMBER = "HEADGATE_TEST_ETCD"
+# The addresses of the two servers, on the port of the scenario: no other scenario has it.
+HOSTS = ("127.0.0.2", "127.0.0.3")
 
 
 def serve(arguments: list[str]) -> int:
@@ -41,9 +44,9 @@ def serve(arguments: list[str]) -> int:
     return run(["serve", *arguments])
 
 
-async def relay(ports: list[int], port: int) -> None:
-    """Relays the connections to *port* to *ports* in turn, byte by byte."""
-    turns = itertools.cycle(ports)
+async def relay(port: int) -> None:
+    """Relays the connections to *port* to HOSTS in turn, byte by byte."""
+    turns = itertools.cycle(HOSTS)
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -54,7 +57,7 @@ async def relay(ports: list[int], port: int) -> None:
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            own_reader, own_writer = await asyncio.open_connection("127.0.0.1", next(turns))
+            own_reader, own_writer = await asyncio.open_connection(next(turns), port)
             await asyncio.gather(copy(reader, own_writer), copy(own_reader, writer))
             own_writer.close()
         writer.close()
@@ -67,12 +70,12 @@ def serve_by_two(arguments: list[str]) -> int:
     """Runs two servers on one store, and answers on the port of *arguments* by both in turn."""
     place = arguments.index("--bind") + 1
     port = int(arguments[place].rpartition(":")[2])
-    ports, servers = [free_port(), free_port()], []
-    for own in ports:
-        own_arguments = [*arguments]
-        own_arguments[place] = f"127.0.0.1:{own}"
-        servers.append(subprocess.Popen([sys.executable, __file__, "serve", *own_arguments]))
-        poll_until(lambda own=own: is_open(own), "a server did not start")  # type: ignore[misc]
+    servers = []
+    for host in HOSTS:
+        own = [*arguments]
+        own[place] = f"{host}:{port}"
+        servers.append(subprocess.Popen([sys.executable, __file__, "serve", *own]))
+        poll_until(partial(is_open, host, port), "a server did not start")
 
     def end(*_: object) -> None:
         for server in servers:
@@ -82,13 +85,13 @@ def serve_by_two(arguments: list[str]) -> int:
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
-    asyncio.run(relay(ports, port))
+    asyncio.run(relay(port))
     return 0
 
 
-def is_open(port: int) -> bool:
+def is_open(host: str, port: int) -> bool:
     with socket.socket() as line:
-        return line.connect_ex(("127.0.0.1", port)) == 0
+        return line.connect_ex((host, port)) == 0
 
 
 def main() -> int:
