@@ -39,7 +39,11 @@ def main(arguments: Sequence[str]) -> int:
             one.add_argument(place, metavar=place.upper(), help=meaning)
         one.add_argument("--config", metavar="FILE", help="the server's configuration: its [store]")
         if name == "copy":
-            one.add_argument("--without-audit", action="store_true", help="leave out the audit")
+            one.add_argument(
+                "--without-audit",
+                action="store_true",
+                help="leave out the audit, but for its newest record",
+            )
 
     command("init", "make an empty store in an etcd", url="the URL of an etcd, with a prefix")
     command("check", "verify a store; exit status 1 if it is damaged", location=_LOCATION)

@@ -11,7 +11,8 @@ from headgate_engine.stores.shared.records import Record
 class Contents:
     """The *records* by key, as a shared store has them, and the *audit* in order of its ids.
 
-    *revision* is the newest one. *last_audit* and *last_id* are the greatest ids that were given.
+    *audit* may have its newest record only. *revision* is the newest one. *last_audit* and
+    *last_id* are the greatest ids that were given.
     """
 
     revision: int

@@ -1,5 +1,6 @@
 """Where a user store is: the path of a SQLite file, or the URL of an etcd or a PostgreSQL."""
 
+import os
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -98,7 +99,8 @@ def _postgres(location: str) -> PostgresLocation:
     authority, _, path = rest.partition("/")
     user, _, hosts = authority.rpartition("@")
     parameters = parse_qs(path.partition("?")[2])
-    if ":" in user or "password" in parameters:
+    secret = parameters.keys() & {"password", "sslpassword"}
+    if ":" in user or secret or "@" in path.partition("?")[0]:
         raise ValueError(
             "a URL postgresql:// must not have a password: use `password-file`, or libpq's"
             " password file"
@@ -106,7 +108,10 @@ def _postgres(location: str) -> PostgresLocation:
     if not path.partition("?")[0]:
         raise ValueError("a URL postgresql:// must name a database, as in postgresql://host/name")
     names = [it.rpartition(":")[0] if _has_port(it) else it for it in hosts.split(",")]
-    names += ",".join(parameters.get("host", [])).split(",")
+    for name in ("host", "hostaddr"):
+        names += ",".join(parameters.get(name, [])).split(",")
+    if not any(names):
+        names = [os.environ.get("PGHOST", ""), os.environ.get("PGHOSTADDR", "")]
     tls = parameters.get("sslmode", [""])[0] in ("require", "verify-ca", "verify-full")
     return PostgresLocation(location, tuple(filter(None, names)), tls)
 

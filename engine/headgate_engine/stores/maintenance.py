@@ -106,11 +106,10 @@ def _connected(path: Path) -> Iterator[apsw.Connection]:
 @contextmanager
 def _log_at(location: str, options: StoreOptions | None) -> Iterator[Log]:
     """Yields the log at the URL *location*, and closes it. Names the URL in each StoreError."""
+    log = open_log(location, options or StoreOptions())
     try:
-        log = open_log(location, options or StoreOptions())
-        try:
-            yield log
-        finally:
-            log.close()
+        yield log
     except StoreError as error:
         raise StoreError(f"store {location}: {error}") from None
+    finally:
+        log.close()

@@ -45,6 +45,7 @@ def open_store(
     if not is_url(location):
         return SqliteStore(location, create=create, audit_file=audit_file, observer=observer)
     options = options or StoreOptions()
+    _check_url(location)
     try:
         return _open_shared(location, options, audit_file, observer, report, slot)
     except StoreError as error:
@@ -80,10 +81,18 @@ def create_store_at(location: str, options: StoreOptions | None = None) -> bool:
     log = open_log(location, options or StoreOptions())
     try:
         return create_store(log)
-    except StoreUnavailable as error:
+    except (StoreError, StoreUnavailable) as error:
         raise StoreError(f"{location}: {error}") from None
     finally:
         log.close()
+
+
+def _check_url(location: str) -> None:
+    """Raises StoreError, without the URL: it may have a password."""
+    try:
+        parse_location(location)
+    except ValueError as error:
+        raise StoreError(str(error)) from None
 
 
 def open_log(location: str, options: StoreOptions) -> Log:

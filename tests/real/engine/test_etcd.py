@@ -229,7 +229,7 @@ def test_a_deleted_prefix_is_refused(etcd: Etcd, prefix: str) -> None:
             return False
 
         poll_until(is_refused, "a deleted store is served")
-    with pytest.raises(StoreError, match="there is no store"):
+    with pytest.raises(StoreError, match="there is none"):
         opened(etcd, prefix)
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from headgate_engine import Audit, OutcomeUnknown, StoreError, StoreUnavailable
+from headgate_engine import Audit, DeniedAttempt, OutcomeUnknown, StoreError, StoreUnavailable
 from headgate_engine.stores.shared.log import TooOld
 from headgate_engine.stores.shared.postgres_client import PostgresAddress
 from headgate_engine.stores.shared.postgres_log import PostgresLog
@@ -134,6 +134,13 @@ def test_a_primary_without_its_standby_proves_nothing(replicated: Postgres) -> N
         store.transact(count_up, AUDIT)
         replicated.freeze(1)
         poll_until(lambda: not is_readable(store), "reads go on without a proof")
+        # Calls that were given up do not pile up at the server.
+        active = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'headgate'"
+        counts = []
+        for _ in range(12):
+            time.sleep(0.5)
+            counts.append(int(replicated.execute(0, active)))
+        assert max(counts) <= 10, counts
         with pytest.raises(StoreUnavailable):
             store.transact(count_up, AUDIT)
         replicated.freeze(1, frozen=False)
@@ -180,6 +187,17 @@ def test_a_user_without_the_tables_is_refused(postgres: Postgres) -> None:
     postgres.execute(0, "CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA locked TO guest")
     with pytest.raises(StoreError, match="this user may not use the tables"):
         SharedStore(PostgresLog(PostgresAddress(url), primary_only=True))
+
+
+def test_a_record_with_a_nul_character_is_pruned(postgres: Postgres) -> None:
+    address = made_in(postgres, "pruned")
+    with closing(SharedStore(PostgresLog(address, primary_only=True))) as store:
+        for day in ("2026-01-01", "2026-01-02", "2026-01-03"):
+            store.record_denied([DeniedAttempt(day, "a\0b", "", "q\0", "refused", 1)])
+        store.prune_audit("2026-01-02")
+        assert [record.time for record in store.audit()] == ["2026-01-02", "2026-01-03"]
+        store.prune_audit("2027-01-01")
+        assert [record.actor for record in store.audit()] == ["a\0b"]
 
 
 def test_a_follower_that_is_too_far_behind_loads_all(postgres: Postgres) -> None:

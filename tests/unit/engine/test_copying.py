@@ -1,5 +1,6 @@
 """Copies of stores between a file and a log: complete, equal, and never served half."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 from headgate_engine import (
     ApiKey,
     Audit,
+    AuditFile,
     DeniedAttempt,
     Engine,
     KeyScope,
@@ -99,10 +101,10 @@ def contents(source: Path) -> Iterator[Contents]:
     connection.close()
 
 
-def read_file(path: Path) -> Contents:
+def read_file(path: Path, *, audit: bool = True) -> Contents:
     connection = apsw.Connection(str(path))
     try:
-        return read_contents(connection)
+        return read_contents(connection, audit=audit)
     finally:
         connection.close()
 
@@ -177,8 +179,24 @@ def test_a_copy_that_was_interrupted_is_not_served_and_begins_again(
     with pytest.raises(StoreError, match="copying"):
         read_log(MemoryLog(data), audit=True, unchanged=True)
     write_log(MemoryLog(data), contents)
-    again = read_log(MemoryLog(data), audit=False, unchanged=True)
-    assert again.records == contents.records and again.revision == contents.revision
+    assert read_log(MemoryLog(data), audit=True, unchanged=True) == contents
+
+
+def test_the_audit_goes_on_after_a_copy_without_it(source: Path, tmp_path: Path) -> None:
+    """Ids are not given again, and an audit file receives only what comes later."""
+    data = MemoryLogData()
+    with closing(SqliteStore(source)) as store:
+        last = store.newest_audit(limit=1)[0]
+    write_log(MemoryLog(data), read_file(source, audit=False))
+    short = read_log(MemoryLog(data), audit=False, unchanged=True)
+    assert short.audit == [last]
+    make_store_file(tmp_path / "back.db", short)
+    file = AuditFile(tmp_path / "audit.log")
+    with closing(SqliteStore(tmp_path / "back.db", audit_file=file)) as store:
+        Engine(store, Passwords(4)).create_user("new", "s3cret-1")
+        assert [record.id for record in store.audit()] == [last.id, last.id + 1]
+    (line,) = (tmp_path / "audit.log").read_text().splitlines()
+    assert json.loads(line)["id"] == last.id + 1
 
 
 def test_nothing_is_copied_over_a_store(source: Path, contents: Contents, tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from headgate_engine import (
     Audit,
     AuditFile,
+    AuditRecord,
     DeniedAttempt,
     OutcomeUnknown,
     PendingTransaction,
@@ -21,6 +23,8 @@ from headgate_engine import (
     StoreUnavailable,
     Tx,
 )
+from headgate_engine.stores.shared.contents import accept_rollback_of_log
+from headgate_engine.stores.shared.log import Batch, Loaded, TooOld, Unclear, decoded_head
 from headgate_engine.stores.shared.memory_log import Fault, MemoryLog, MemoryLogData
 from headgate_engine.stores.shared.state_mark import StateMark
 from headgate_engine.stores.shared.store import SharedStore, create_store
@@ -122,6 +126,67 @@ def test_what_is_counted(data: MemoryLogData) -> None:
                 store.transact(add("a"), AUDIT)
             counts = observed.counts
             assert (counts["conflicted"], counts["unknown"], counts["changed"]) == (1, 1, 1)
+
+
+# ---- A log without an answer
+
+
+class Silent(MemoryLog):
+    """A log whose reads of all data may get no answer."""
+
+    silent = 0
+    outdated = 0
+
+    def load(self) -> Loaded:
+        if self.silent:
+            self.silent -= 1
+            raise Unclear
+        return super().load()
+
+    def follow(self, after: int) -> Iterator[Batch]:
+        for batch in super().follow(after):
+            if self.silent or self.outdated:
+                self.outdated = 0
+                raise TooOld
+            yield batch
+
+
+def test_a_load_without_an_answer_is_tried_again(data: MemoryLogData) -> None:
+    log = Silent(data)
+    log.silent = 3
+    with pytest.raises(StoreError, match="no answer"):
+        SharedStore(log)
+    log = Silent(data)
+    log.silent = 3
+    with (
+        closing(SharedStore(log, start_seconds=20)) as store,
+        closing(SharedStore(MemoryLog(data))) as other,
+    ):
+        other.transact(add("a"), AUDIT)
+        poll_until(lambda: store.user("a") is not None, "it does not follow")
+        # The follower loads all again, and gets no answer at first.
+        log.silent = 2
+        other.transact(add("b"), AUDIT)
+        poll_until(lambda: store.user("b") is not None, "it no longer follows")
+
+
+def test_a_store_that_was_made_anew_is_refused_after_a_reload(data: MemoryLogData) -> None:
+    log = Silent(data)
+    with closing(SharedStore(log)) as store:
+        head = decoded_head(data.head or b"")
+        data.head = replace(head, epoch="0" * 32).encoded()
+        log.outdated = 1
+        with closing(SharedStore(MemoryLog(data))) as other:
+            other.transact(add("a"), AUDIT)
+        poll_until(lambda: is_refused(store), "another store is served")
+
+
+def is_refused(store: SharedStore) -> bool:
+    try:
+        store.user("a")
+    except StoreUnavailable as error:
+        return "replaced by another one" in str(error)
+    return False
 
 
 # ---- Turns
@@ -234,6 +299,22 @@ def test_a_record_that_could_not_be_appended_comes_before_the_next_change(
         store.transact(add("c"), Audit("", "", "c"))
         assert store.user("b") is None
     assert lines(tmp_path / "audit.log") == [(1, "a"), (2, "c")]
+
+
+def test_a_file_of_another_store_gets_the_records_of_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    stores = [MemoryLogData(), MemoryLogData()]
+    for number, data in enumerate(stores):
+        assert create_store(MemoryLog(data))
+        with closing(SharedStore(MemoryLog(data), audit_file=AuditFile(path))) as store:
+            for name in "abc"[number:]:
+                store.transact(add(name), Audit("", "", name))
+    assert lines(path) == [(1, "a"), (2, "b"), (3, "c"), (1, "b"), (2, "c")]
+    record = AuditRecord(0, 0, "2026-01-01", "", "", "accepted", "ok")
+    assert accept_rollback_of_log(MemoryLog(stores[1]), record) == 3
+    with closing(SharedStore(MemoryLog(stores[1]), audit_file=AuditFile(path))) as store:
+        store.transact(add("d"), Audit("", "", "d"))
+    assert lines(path)[5:] == [(1_000_003, "d")]
 
 
 # ---- The mark of how far the store had come

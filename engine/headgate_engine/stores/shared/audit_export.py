@@ -1,7 +1,7 @@
 """Appends the audit records of this machine's processes to its audit file.
 
 The records of a change are in the log, in the same transaction as the change. The file is a copy.
-`<file>.mark` has the id of the last record that was looked at.
+`<file>.mark` has the id of the last record that was looked at, and the epoch of its store.
 """
 
 import fcntl
@@ -20,13 +20,17 @@ _PAGE_RECORDS = 1000
 class AuditExport:
     """Copies the entries of *machine* to *file*, once, by one of the machine's processes at a time.
 
-    *entries* is `Log.entries`. Thread-safe.
+    *entries* is `Log.entries`, *epoch* returns the epoch of the store. Thread-safe.
     """
 
     def __init__(
-        self, file: AuditFile, machine: str, entries: Callable[[int, int], Sequence[Entry]]
+        self,
+        file: AuditFile,
+        machine: str,
+        entries: Callable[[int, int], Sequence[Entry]],
+        epoch: Callable[[], str],
     ) -> None:
-        self._file, self._machine, self._entries = file, machine, entries
+        self._file, self._machine, self._entries, self._epoch = file, machine, entries, epoch
         self._mark_path = Path(f"{os.fspath(file.path)}.mark")
         self._lock = threading.Lock()
         self._is_behind = False
@@ -58,8 +62,7 @@ class AuditExport:
         self._is_behind = False
 
     def _append_missing(self, mark: int) -> None:
-        text = os.pread(mark, 20, 0).strip()
-        last = int(text) if text.isdigit() else 0
+        last = self._last(os.pread(mark, 100, 0).decode("ascii", "replace").split())
         count = _PAGE_RECORDS
         while count >= _PAGE_RECORDS and (entries := self._entries(last, _PAGE_RECORDS)):
             count = sum(len(entry.records) for entry in entries)
@@ -67,7 +70,18 @@ class AuditExport:
             if records := [record for record in own if record.id > last]:
                 self._file.append(records)
             last = max(entry.audit for entry in entries)
-            os.pwrite(mark, f"{last:020}".encode(), 0)
+            os.pwrite(mark, f"{last:020} {self._epoch()}\n".encode(), 0)
+
+    def _last(self, words: Sequence[str]) -> int:
+        """Returns the id of the last record that was looked at, from the *words* of the mark."""
+        if len(words) != 2 or not words[0].isdigit():
+            return 0
+        last = int(words[0])
+        if words[1] == self._epoch():
+            return last
+        # Another store has its own ids. One that went back goes on with later ids.
+        later = self._entries(last, 1)
+        return last if later and machine_of(later[0].txn) == "accept-rollback" else 0
 
     def _is_own(self, entry: Entry) -> bool:
         return machine_of(entry.txn) == self._machine

@@ -30,7 +30,7 @@ _SKIPPED_IDS = 1_000_000
 
 
 def read_log(log: Log, *, audit: bool, unchanged: bool) -> Contents:
-    """Returns the contents of *log* at one position; with *audit* also the audit.
+    """Returns the contents of *log* at one position; without *audit* its newest record only.
 
     With *unchanged*, the store must not be changed meanwhile.
 
@@ -45,7 +45,7 @@ def read_log(log: Log, *, audit: bool, unchanged: bool) -> Contents:
             for key, text in loaded.values.items()
             if key[:2] in KINDS
         }
-        entries = list(_audit(log, head.audit)) if audit else []
+        entries = list(_audit(log, head.audit)) if audit else _newest(log)
         if unchanged and log.position() != loaded.position:
             raise StoreError("the store was changed meanwhile: stop its servers, then try again")
     except BadRecord as error:
@@ -86,6 +86,7 @@ def write_log(log: Log, contents: Contents) -> None:
         head = _head(loaded.head, copying=True)
         if head.state != _COPYING:
             raise StoreError("there is a store already: copy to an empty one")
+        log.clear_entries()
         writes: dict[str, bytes | None] = dict.fromkeys(loaded.values)
         writes |= {key: encoded(record) for key, record in contents.records.items()}
         copy = _Copy(log, loaded.position, head)
@@ -191,6 +192,11 @@ def _audit(log: Log, last: int) -> Iterator[AuditRecord]:
         since = max(entry.audit for entry in entries)
         if since >= last:
             return
+
+
+def _newest(log: Log) -> list[AuditRecord]:
+    """Returns the newest audit record, from which the next one has its id, in a list."""
+    return [entry.records[-1] for entry in log.newest_entries(0, 1)[:1]]
 
 
 def _pages(writes: Mapping[str, bytes | None], log: Log) -> Iterator[Mapping[str, bytes | None]]:

@@ -206,6 +206,10 @@ class EtcdLog:
     def _name(self, key: bytes) -> str:
         return key.removeprefix(self._state).decode("utf-8", "surrogateescape")
 
+    def clear_entries(self) -> None:
+        """Deletes all entries."""
+        self._delete_before(_after(self._log))
+
     def members_up(self) -> tuple[int, int]:
         """Returns how many members respond, and how many there are."""
         request = messages.RangeRequest(key=self._head, serializable=True, keys_only=True)

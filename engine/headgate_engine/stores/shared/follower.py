@@ -17,6 +17,7 @@ from headgate_engine.stores.shared.log import (
     Loaded,
     Log,
     TooOld,
+    Unclear,
 )
 from headgate_engine.stores.shared.mirror import Mirror
 from headgate_engine.stores.shared.position_slot import PositionSlot
@@ -71,9 +72,14 @@ class Follower:
             self._load_within(seconds)
             if not self._fault and self._mark is not None and self.mirror.head is not None:
                 self._mark.check(self.mirror.head)
-        except (StoreError, StoreUnavailable, BadHead) as error:
+        except (StoreError, StoreUnavailable, BadHead, Unclear) as error:
             self._log.close()
-            raise StoreError(str(error) or "the head of the store cannot be read") from None
+            text = (
+                "no answer"
+                if isinstance(error, Unclear)
+                else "the head of the store cannot be read"
+            )
+            raise StoreError(str(error) or text) from None
         if self._fault:
             self._log.close()
             raise StoreError(self._fault)
@@ -85,7 +91,7 @@ class Follower:
         while True:
             try:
                 self._load()
-            except StoreUnavailable:
+            except (StoreUnavailable, Unclear):
                 if self._clock() >= ends_at:
                     raise
                 self._closing.wait(_PAUSE_SECONDS)
@@ -102,7 +108,7 @@ class Follower:
             if self.mirror.head is None:
                 self._fault = _MISSING
             else:
-                self._check_head(self.mirror.head)
+                self._check_head(self.mirror.head, known)
             self._confirmed = started
             self._has_moved()
 
@@ -116,8 +122,7 @@ class Follower:
         if known is not None and loaded.position < self.mirror.position:
             self._fault = "the store went back to an earlier state"
 
-    def _check_head(self, head: Head) -> None:
-        known = self.mirror.head
+    def _check_head(self, head: Head, known: Head | None) -> None:
         if head.schema > SCHEMA:
             self._fault = "a newer version of Headgate made the store"
         elif head.state != "ready":
@@ -229,7 +234,7 @@ class Follower:
                     self._observer.refollowed()
             except (TooOld, BadHead) as error:
                 self._reload(error)
-            except StoreUnavailable:
+            except (StoreUnavailable, StoreError, Unclear):
                 self._observer.refollowed()
                 self._closing.wait(_PAUSE_SECONDS)
 
@@ -239,9 +244,7 @@ class Follower:
             return
         head = self.mirror.head
         assert head is not None
-        if before is not None and before.epoch != head.epoch:
-            self._fault = "the store was replaced by another one"
-        self._check_head(head)
+        self._check_head(head, before)
         self._turns.other_wrote(head.txn.rpartition(" ")[0])
         self._note_changes(before, head.revision, _changed_names(batch))
 
@@ -254,7 +257,7 @@ class Follower:
             self._load()
             self._changes.clear()
             self._observer.reloaded()
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreError, Unclear):
             self._closing.wait(_PAUSE_SECONDS)
         except BadHead as fault:
             self._reload(fault)
@@ -271,7 +274,7 @@ class Follower:
         while not self._closing.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - no secret
             try:
                 self.prove()
-            except StoreUnavailable:
+            except (StoreUnavailable, Unclear):
                 self._observer.aged(self.proof_age)
             else:
                 self._observer.aged(self.proof_age)

@@ -177,6 +177,10 @@ class Log(Protocol):
         """Deletes entries whose audit records are all older than *before*; the newest one stays."""
         ...
 
+    def clear_entries(self) -> None:
+        """Deletes all entries, for a copy that begins again."""
+        ...
+
     def members_up(self) -> tuple[int, int]:
         """Returns how many members respond, and how many there are. Raises no error."""
         ...

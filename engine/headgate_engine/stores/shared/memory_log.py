@@ -161,6 +161,11 @@ class MemoryLog:
                 if it is entries[-1] or any(record.time >= before for record in it.records)
             ]
 
+    def clear_entries(self) -> None:
+        """Deletes all entries."""
+        with self.data.condition:
+            self.data.entries = []
+
     def members_up(self) -> tuple[int, int]:
         """Returns (1, 1): the data is in this process."""
         return 1, 1

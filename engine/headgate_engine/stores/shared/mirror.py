@@ -94,7 +94,9 @@ class Mirror:
         self._report = report
         self._lock = threading.Lock()
         self._known_users: dict[str, tuple[UserRecord, object, User]] = {}
-        self._names: list[str] | None = None
+        # The names, sorted, and the number of changes of users that they have.
+        self._names: tuple[int, list[str]] = (-1, [])
+        self._user_changes = 0
         self.tables = Tables()
         self.head: Head | None = None
         self.position = -1
@@ -133,7 +135,7 @@ class Mirror:
             if any(key.startswith("d/") for key in batch.writes):
                 self._name_databases()
             if any(key.startswith("u/") for key in batch.writes):
-                self._names = None
+                self._user_changes += 1
             self.derived = {}
             self.head, self.position = head, batch.position
             return True
@@ -161,10 +163,12 @@ class Mirror:
 
     def sorted_names(self) -> list[str]:
         """Returns the names of all users, sorted."""
-        names = self._names
-        if names is None:
-            names = self._names = sorted(self.tables.users.keys())
-        return names
+        changes = self._user_changes
+        known = self._names
+        if known[0] != changes:
+            # A change during the sort makes this outdated: its number is greater then.
+            known = self._names = changes, sorted(self.tables.users.keys())
+        return known[1]
 
     def _decoded(self, key: str, text: bytes) -> Any:
         kind = KINDS.get(key[:2])
@@ -179,7 +183,8 @@ class Mirror:
         return record
 
     def _forget(self) -> None:
-        self._known_users, self._names, self.derived = {}, None, {}
+        self._known_users, self.derived = {}, {}
+        self._user_changes += 1
 
     def _name_databases(self) -> None:
         found = (record.database for record in self.tables.databases.all())

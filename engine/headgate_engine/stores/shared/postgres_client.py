@@ -63,20 +63,22 @@ class PostgresClient:
         self._listening: set[psycopg.Connection[Any]] = set()
         self._closed = False
 
-    def read(self, statement: str, values: Values = ()) -> list[Any]:
-        """Returns the rows of *statement*. Raises StoreUnavailable."""
+    def read(self, statement: str, values: Values = (), seconds: float = 0.0) -> list[Any]:
+        """Returns the rows of *statement*, within *seconds* (0: one call). StoreUnavailable."""
         try:
-            return self.write(statement, values)
+            return self.write(statement, values, seconds)
         except Unclear:
             raise _away() from None
 
-    def write(self, statement: str, values: Values = ()) -> list[Any]:
+    def write(self, statement: str, values: Values = (), seconds: float = 0.0) -> list[Any]:
         """Returns the rows of *statement*, once it is committed. Raises StoreUnavailable, Unclear.
+
+        It may take *seconds*; 0: the time of one call.
 
         A time limit closes the connection and cancels nothing: a commit that waits for a standby
         would otherwise end without it.
         """
-        with self._borrowed() as connection, self._limited(connection):
+        with self._borrowed() as connection, self._limited(connection, seconds):
             try:
                 cursor = connection.execute(statement.encode(), values)
                 return cursor.fetchall() if cursor.description else []
@@ -117,19 +119,25 @@ class PostgresClient:
             raise _connection_failure(error) from None
         except psycopg.Error:  # the URL cannot be read
             raise StoreError("the URL of PostgreSQL is invalid") from None
+        # Without synchronous_commit a change may be acknowledged before it is durable. A statement
+        # that waits for a lock ends at the server, too: only a commit waits for the standby.
+        milliseconds = max(1, int(self._address.timeout * 1000))
+        settings = (
+            "SET synchronous_commit = on; SET client_encoding = 'UTF8';"
+            f" SET lock_timeout = {milliseconds}"
+        )
         try:
-            # Else a change may be acknowledged before it is durable.
-            connection.execute("SET synchronous_commit = on")
-            connection.execute("SET client_encoding = 'UTF8'")
-        except psycopg.Error as error:
+            with self._limited(connection):
+                connection.execute(settings.encode())
+        except psycopg.Error:
             connection.close()
-            raise _translated(error) from None
+            raise _away() from None
         return connection
 
     @contextmanager
-    def _limited(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
-        """Ends the call on *connection* after the time limit, by closing its socket."""
-        timer = threading.Timer(self._address.timeout, _shut_down, [connection])
+    def _limited(self, connection: psycopg.Connection[Any], seconds: float = 0.0) -> Iterator[None]:
+        """Ends the call on *connection* after *seconds* (0: the limit), by closing its socket."""
+        timer = threading.Timer(seconds or self._address.timeout, _shut_down, [connection])
         timer.daemon = True
         timer.start()
         try:
@@ -144,7 +152,8 @@ class PostgresClient:
         with self._lock:
             self._listening.add(connection)
         try:
-            connection.execute(f'LISTEN "{channel}"'.encode())
+            with self._limited(connection):
+                connection.execute(f'LISTEN "{channel}"'.encode())
             yield connection
         except psycopg.Error:
             raise _away() from None

@@ -33,6 +33,8 @@ _STATE = b"s/"
 # Changes that followers can read; with older positions they load everything.
 _KEPT_CHANGES = 10_000
 _WAIT_SECONDS = 0.5
+# For statements that read or delete many rows.
+_LONG_SECONDS = 60.0
 _PAGE = 500
 _TABLES = """
 CREATE TABLE IF NOT EXISTS headgate_state
@@ -41,7 +43,7 @@ CREATE TABLE IF NOT EXISTS headgate_changes
     (mod bigint, key bytea, value json, PRIMARY KEY (mod, key));
 CREATE TABLE IF NOT EXISTS headgate_log
     (audit bigint, number bigint, mod bigint NOT NULL, value json NOT NULL,
-     PRIMARY KEY (audit, number));
+     newest text NOT NULL, PRIMARY KEY (audit, number));
 CREATE TABLE IF NOT EXISTS headgate_proofs
     (process text PRIMARY KEY, count bigint NOT NULL, at timestamptz NOT NULL);
 """
@@ -68,9 +70,19 @@ WITH head AS (
     DELETE FROM headgate_changes USING head
     WHERE head.mod %% 100 = 0 AND headgate_changes.mod <= head.mod - %(kept)s
 ), entry AS (
-    INSERT INTO headgate_log SELECT %(audit)s, %(number)s, mod, %(entry)s::json FROM head
+    INSERT INTO headgate_log
+    SELECT %(audit)s, %(number)s, mod, %(entry)s::json, %(newest)s FROM head
 )
 SELECT mod, pg_notify(%(channel)s, mod::text) FROM head
+"""
+_CHANGES = """
+SELECT mod, key, value::text FROM headgate_changes
+WHERE mod > %(after)s AND mod <= (
+    SELECT max(mod) FROM (
+        SELECT DISTINCT mod FROM headgate_changes WHERE mod > %(after)s ORDER BY mod
+        LIMIT %(page)s
+    ) AS page
+) ORDER BY mod
 """
 _PROOF = """
 WITH proof AS (
@@ -84,10 +96,7 @@ _FORGET_PROOFS = "DELETE FROM headgate_proofs WHERE at < now() - interval '1 day
 _FORGET = """
 DELETE FROM headgate_log WHERE (audit, number) <
     (SELECT audit, number FROM headgate_log ORDER BY audit DESC, number DESC LIMIT 1)
-AND NOT EXISTS (
-    SELECT 1 FROM json_array_elements(value -> 'records') AS record
-    WHERE record ->> 'time' >= %s
-)
+AND newest < %s
 """
 
 
@@ -115,8 +124,9 @@ class PostgresLog:
         """
         self._check_replication()
         try:
-            self._prove()
-            rows = self._client.read("SELECT key, value::text, mod FROM headgate_state")
+            self.position()
+            statement = "SELECT key, value::text, mod FROM headgate_state"
+            rows = self._client.read(statement, seconds=_LONG_SECONDS)
         except UndefinedTable:
             return Loaded(0, None, {})
         values = {bytes(key): (value.encode(), mod) for key, value, mod in rows}
@@ -155,6 +165,7 @@ class PostgresLog:
             "audit": entry.audit,
             "number": entry.number,
             "entry": entry.encoded().decode(),
+            "newest": max((record.time for record in entry.records), default=""),
             "kept": _KEPT_CHANGES,
             "channel": _CHANNEL,
         }
@@ -188,16 +199,15 @@ class PostgresLog:
         """Yields the changes after the position *after*, and waits for further ones."""
         with self._client.listening(_CHANNEL) as connection:
             while not self._closed:
+                before = after
                 for batch in self._changes(after):
                     after = batch.position
                     yield batch
-                self._client.wait(connection, _WAIT_SECONDS)
+                if after == before:
+                    self._client.wait(connection, _WAIT_SECONDS)
 
     def _changes(self, after: int) -> Iterator[Batch]:
-        rows = self._client.read(
-            "SELECT mod, key, value::text FROM headgate_changes WHERE mod > %s ORDER BY mod",
-            (after,),
-        )
+        rows = self._client.read(_CHANGES, {"after": after, "page": _PAGE}, _LONG_SECONDS)
         if rows and rows[0][0] != after + 1:
             raise TooOld
         for mod, changes in groupby(rows, key=lambda row: row[0]):
@@ -255,8 +265,12 @@ class PostgresLog:
 
     def forget(self, before: str) -> None:
         """Deletes entries whose audit records are all older than *before*; the newest one stays."""
-        self._client.read(_FORGET, (before,))
+        self._client.read(_FORGET, (before,), _LONG_SECONDS)
         self._client.read(_FORGET_PROOFS)
+
+    def clear_entries(self) -> None:
+        """Deletes all entries."""
+        self._client.read("DELETE FROM headgate_log", seconds=_LONG_SECONDS)
 
     def members_up(self) -> tuple[int, int]:
         """Returns (1, 1) if the primary answers, else (0, 1)."""

@@ -104,7 +104,9 @@ class SharedStore(SharedReads):
         slot: PositionSlot | None = None,
     ) -> None:
         self._observer = observer or Unobserved()
-        self._turns = Turns(clock)
+        machine = "".join(socket.gethostname().split())[:64]
+        self._server = f"{machine} {secrets.token_hex(4)}"
+        self._turns = Turns(clock, self._server)
         follower = Follower(
             *(log, staleness, clock, report, self._observer),
             turns=self._turns,
@@ -113,10 +115,10 @@ class SharedStore(SharedReads):
         )
         super().__init__(follower)
         self._log, self._give_up, self._clock, self._slot = log, give_up, clock, slot
-        machine = "".join(socket.gethostname().split())[:64]
-        self._server = f"{machine} {secrets.token_hex(4)}"
         self._export = (
-            AuditExport(audit_file, machine, log.entries) if audit_file is not None else None
+            AuditExport(audit_file, machine, log.entries, lambda: follower.head().epoch)
+            if audit_file is not None
+            else None
         )
         self._report = report
         self._writer = threading.Lock()

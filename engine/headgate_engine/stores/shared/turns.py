@@ -15,11 +15,11 @@ _TURN_SECONDS = 0.004
 class Turns:
     """Lets each of the other writers write once between two changes of this process. Thread-safe.
 
-    *clock* returns seconds. `wait` is for one thread at a time.
+    *clock* returns seconds, *own* is the name of this process. `wait` is for one thread at a time.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], own: str = "") -> None:
+        self._clock, self._own = clock, own
         self._condition = threading.Condition()
         # When each other process has last written.
         self._seen: dict[str, float] = {}
@@ -27,7 +27,9 @@ class Turns:
         self._has_written = False
 
     def other_wrote(self, server: str) -> None:
-        """Notes that the process *server* has written."""
+        """Notes that the process *server* has written, unless it is this one."""
+        if server == self._own:
+            return
         with self._condition:
             self._seen[server] = self._clock()
             self._since_own.add(server)

@@ -44,7 +44,10 @@ _NUMBERED = ("users", "databases", "identities", "api_keys", "sessions")
 
 
 def read_contents(connection: apsw.Connection, *, audit: bool = True) -> Contents:
-    """Returns the contents of the store of *connection* at one moment; *audit*: with its audit."""
+    """Returns the contents of the store of *connection* at one moment.
+
+    Without *audit*, the audit has its newest record only: the next one has its id from it.
+    """
     connection.execute("BEGIN")
     try:
         records = dict(_records(connection))
@@ -52,7 +55,8 @@ def read_contents(connection: apsw.Connection, *, audit: bool = True) -> Content
         last_audit: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
         last_id: int = connection.execute("SELECT ifnull(max(seq), 0) FROM sqlite_sequence").get
         entries: list[AuditRecord] = []
-        while audit and (page := read_audit(connection, entries[-1].id if entries else 0, _PAGE)):
+        since = 0 if audit else last_audit - 1
+        while page := read_audit(connection, entries[-1].id if entries else since, _PAGE):
             entries += page
         return Contents(revision, last_audit, last_id, records, entries)
     finally:
@@ -127,7 +131,9 @@ def make_store_file(to: Path, contents: Contents) -> None:
                     for it in contents.audit
                 ),
             )
-            connection.execute("UPDATE meta SET rev = ?", (contents.revision,))
+            connection.execute(
+                "UPDATE meta SET rev = ?, exported = ?", (contents.revision, contents.last_audit)
+            )
             for table in _NUMBERED:
                 connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
                 connection.execute(
