@@ -20,7 +20,7 @@ from headgate_engine import (
     restore,
 )
 
-_LOCATION = "a store file, or the URL of an etcd: etcd://HOST:PORT,HOST:PORT/PREFIX"
+_LOCATION = "a store file, or a URL: etcd://HOST:PORT/PREFIX or postgresql://HOST/DATABASE"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,10 +42,14 @@ def main(arguments: Sequence[str]) -> int:
             one.add_argument(
                 "--without-audit",
                 action="store_true",
-                help="leave out the audit, but for its newest record",
+                help="copy only the newest record of the audit",
             )
 
-    command("init", "make an empty store in an etcd", url="the URL of an etcd, with a prefix")
+    command(
+        "init",
+        "make an empty store at a URL",
+        url="etcd://HOST:PORT/PREFIX or postgresql://HOST/DATABASE",
+    )
     command("check", "verify a store; exit status 1 if it is damaged", location=_LOCATION)
     command(
         "backup",
