@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from base64 import b64encode
@@ -20,13 +21,13 @@ from support.places import REPOSITORY
 EXAMPLES = REPOSITORY / "examples"
 
 
-def run(*arguments: str) -> str:
+def run(*arguments: str, seconds: float = 120) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=EXAMPLES,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,6 +86,17 @@ def test_starlette_app(serve: Callable[..., Server], tmp_path: Path) -> None:
         assert app.request("GET", "/report", basic=("todd", "x")).status == 403
     finally:
         app.stop()
+
+
+@pytest.mark.skipif(
+    "CI" not in os.environ
+    and not (shutil.which("etcd") and shutil.which("nginx", path="/usr/sbin:/usr/bin")),
+    reason="etcd-server or nginx-light is not installed",
+)
+def test_cluster() -> None:
+    printed = run("cluster.py", seconds=400)
+    assert "/health is 503" in printed and "all is well again" in printed
+    assert len(printed.splitlines()) == 14
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(EXAMPLES.glob("*.py"))])
