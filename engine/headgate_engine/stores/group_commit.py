@@ -1,11 +1,15 @@
 """Group commit: several changes in one transaction, which waits for the disk once."""
 
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from headgate_engine.errors import StoreUnavailable
 from headgate_engine.model.audit import Audit
 from headgate_engine.stores.base import PendingTransaction, Tx
+from headgate_engine.stores.observer import StoreObserver
+
+T = TypeVar("T")
 
 
 def group_commit(
@@ -28,6 +32,23 @@ def group_commit(
     except Exception as error:
         for job in jobs:
             job.error = error
+
+
+def commit_one(
+    commit: Callable[[Sequence[PendingTransaction]], None],
+    change: Callable[[Tx], T],
+    audit: Audit,
+    observer: StoreObserver,
+) -> tuple[T, int]:
+    """Commits *change* alone with *commit*. Returns and raises what `Store.transact` does."""
+    job, began = PendingTransaction(change, audit), time.perf_counter()
+    try:
+        commit([job])
+    finally:
+        observer.changed(time.perf_counter() - began)
+    if job.error is not None:
+        raise job.error
+    return job.result, job.revision
 
 
 def commit_each(

@@ -2,12 +2,12 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from headgate_engine import StoreCondition
+from headgate_engine import StoreCondition, StoreObserver
 from headgate_server.telemetry.metric_buffer import MetricBuffer
 
 
-class StoreMetrics:
-    """Implements `StoreObserver` with metrics in *registry*. *buckets* are for times in seconds."""
+class StoreMetrics(StoreObserver):
+    """Counts in metrics of *registry* what a store does. *buckets* are for times in seconds."""
 
     def __init__(
         self, registry: CollectorRegistry, buffer: MetricBuffer, buckets: tuple[float, ...]

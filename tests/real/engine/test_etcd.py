@@ -308,6 +308,7 @@ def test_tls_certificates_and_passwords(tmp_path: Path) -> None:
             assert len(store.databases()) == number > 20
         for options, words in (
             ({"password": "wrong"}, "refuses the user or the password"),
+            ({"user": "", "password": ""}, "asks for a user"),
             ({"authority": str(foreign)}, "no member of etcd answers|no member answers"),
         ):
             with pytest.raises(StoreError, match=words):

@@ -182,6 +182,17 @@ def test_a_copy_that_was_interrupted_is_not_served_and_begins_again(
     assert read_log(MemoryLog(data), audit=True, unchanged=True) == contents
 
 
+def test_a_record_that_is_there_twice_is_copied_once(contents: Contents) -> None:
+    data = MemoryLogData()
+    write_log(MemoryLog(data), contents)
+    log = MemoryLog(data)
+    loaded = log.load()
+    assert loaded.head is not None
+    some = tuple(contents.audit[:5])
+    log.commit(loaded.position, loaded.head, {}, Entry(10_000, "x", some[-1].id, some))
+    assert list(read_log(log, audit=True, unchanged=True).audit) == list(contents.audit)
+
+
 def test_the_audit_goes_on_after_a_copy_without_it(source: Path, tmp_path: Path) -> None:
     """Ids are not given again, and an audit file receives only what comes later."""
     data = MemoryLogData()

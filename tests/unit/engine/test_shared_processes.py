@@ -20,6 +20,7 @@ from headgate_engine import (
     PendingTransaction,
     PositionSlot,
     StoreError,
+    StoreObserver,
     StoreUnavailable,
     Tx,
 )
@@ -63,7 +64,7 @@ def lines(path: Path) -> list[tuple[int, str]]:
     ]
 
 
-class Observed:
+class Observed(StoreObserver):
     """Counts what a store reports."""
 
     def __init__(self) -> None:
@@ -71,9 +72,6 @@ class Observed:
 
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
-
-    def read(self, seconds: float) -> None:
-        self._count("read")
 
     def changed(self, seconds: float) -> None:
         self._count("changed")
@@ -84,14 +82,8 @@ class Observed:
     def left_unknown(self) -> None:
         self._count("unknown")
 
-    def reloaded(self) -> None:
-        self._count("reloaded")
-
     def aged(self, seconds: float) -> None:
         self._count("aged")
-
-    def refollowed(self) -> None:
-        self._count("refollowed")
 
 
 # ---- Changes together

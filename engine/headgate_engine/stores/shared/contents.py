@@ -187,10 +187,13 @@ def _audit(log: Log, last: int) -> Iterator[AuditRecord]:
     """Yields the audit records of *log* up to the id *last*."""
     since = 0
     while entries := log.entries(since, _PAGE_RECORDS):
-        for entry in entries:
-            yield from (record for record in entry.records if since < record.id <= last)
-        since = max(entry.audit for entry in entries)
-        if since >= last:
+        before = since
+        for record in (it for entry in entries for it in entry.records):
+            # An interrupted copy may have left a record twice.
+            if since < record.id <= last:
+                since = record.id
+                yield record
+        if since == before:
             return
 
 

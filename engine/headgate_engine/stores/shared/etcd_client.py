@@ -283,6 +283,10 @@ def _translated(error: Any) -> Exception:
     code, text = error.code(), str(error.details() or "").lower()
     if _is_login_refused(error) or "authentication failed" in text:
         return StoreUnavailable("etcd refuses the user or the password")
+    if "user name is empty" in text:
+        return StoreUnavailable(
+            "etcd asks for a user: set user and password-file, or a certificate"
+        )
     if "database space exceeded" in text:
         return StoreUnavailable("etcd is full: database space exceeded")
     if code in _REFUSALS:

@@ -33,8 +33,9 @@ from headgate_engine.stores.base import (
     StoreCondition,
     Tx,
 )
+from headgate_engine.stores.group_commit import commit_one
 from headgate_engine.stores.memory_logins import MemoryLogins
-from headgate_engine.stores.observer import StoreObserver, Unobserved
+from headgate_engine.stores.observer import StoreObserver
 from headgate_engine.stores.shared.audit_export import AuditExport
 from headgate_engine.stores.shared.follower import Follower
 from headgate_engine.stores.shared.log import (
@@ -103,7 +104,7 @@ class SharedStore(SharedReads):
         mark: StateMark | None = None,
         slot: PositionSlot | None = None,
     ) -> None:
-        self._observer = observer or Unobserved()
+        self._observer = observer or StoreObserver()
         machine = "".join(socket.gethostname().split())[:64]
         self._server = f"{machine} {secrets.token_hex(4)}"
         self._turns = Turns(clock, self._server)
@@ -129,14 +130,7 @@ class SharedStore(SharedReads):
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change*, and writes it with its audit record."""
-        job, began = PendingTransaction(change, audit), time.perf_counter()
-        try:
-            self._run_jobs([job])
-        finally:
-            self._observer.changed(time.perf_counter() - began)
-        if job.error is not None:
-            raise job.error
-        return job.result, job.revision
+        return commit_one(self._run_jobs, change, audit, self._observer)
 
     def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
         """Runs *jobs* together, in several commits if one cannot take them all."""

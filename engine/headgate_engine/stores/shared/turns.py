@@ -1,4 +1,4 @@
-"""Turns of the processes that write to one log: the process that has just written waits shortly.
+"""Turns of the processes that write to one log: the process that has just written waits briefly.
 
 A compare-and-set alone is unfair: the process that has just written has the newest state, and
 writes first again.

@@ -24,8 +24,8 @@ from headgate_engine.model.database import Database
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.audit_file import AuditFile
 from headgate_engine.stores.base import Change, KnownLogin, PendingTransaction, Snapshot, Table, Tx
-from headgate_engine.stores.group_commit import group_commit
-from headgate_engine.stores.observer import StoreObserver, Unobserved
+from headgate_engine.stores.group_commit import commit_one, group_commit
+from headgate_engine.stores.observer import StoreObserver
 from headgate_engine.stores.sqlite import reads
 from headgate_engine.stores.sqlite.account_store import SqliteAccountReads
 from headgate_engine.stores.sqlite.audit import (
@@ -73,7 +73,7 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
         observer: StoreObserver | None = None,
     ) -> None:
         self._path = Path(path)
-        self._observer = observer or Unobserved()
+        self._observer = observer or StoreObserver()
         self._audit_file = audit_file
         try:
             self._revision_file, self.created, self.upgraded = mark_in_use(
@@ -97,14 +97,7 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
         self._closed = False
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
-        job, began = PendingTransaction(change, audit), time.perf_counter()
-        try:
-            self._run_jobs([job])
-        finally:
-            self._observer.changed(time.perf_counter() - began)
-        if job.error is not None:
-            raise job.error
-        return job.result, job.revision
+        return commit_one(self._run_jobs, change, audit, self._observer)
 
     def transact_all(self, jobs: Sequence[PendingTransaction]) -> None:
         """Runs *jobs* in a group commit, and stores the outcome of each in its job."""
