@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Barrier, Event
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,11 @@ def watch(url: str, ends: Event, seen: Any) -> None:
             time.sleep(0.0001)  # lets the thread run that follows the store
 
 
-def write(url: str, results: Any) -> None:
-    """Writes for some seconds; puts the number of changes and their times into *results*."""
+def write(url: str, results: Any, start: Barrier) -> None:
+    """Writes for some seconds from *start*; puts the times of the changes into *results*."""
     times = []
     with closing(open_store(url)) as store:
+        start.wait(60)
         ends = time.monotonic() + WRITE_SECONDS
         while (began := time.monotonic()) < ends:
             store.transact(count_up, AUDIT)
@@ -100,8 +101,8 @@ def show_visibility(url: str, changes: int) -> None:
 def show_writers(url: str, count: int) -> None:
     """Prints the rate of *count* processes that write without a pause."""
     spawn = multiprocessing.get_context("spawn")
-    results = spawn.Queue()
-    processes = [spawn.Process(target=write, args=(url, results)) for _ in range(count)]
+    results, start = spawn.Queue(), spawn.Barrier(count)
+    processes = [spawn.Process(target=write, args=(url, results, start)) for _ in range(count)]
     for process in processes:
         process.start()
     found = [results.get(timeout=60) for _ in processes]

@@ -118,10 +118,10 @@ from headgate_engine.stores.base import (
     PendingTransaction,
     Snapshot,
     Store,
-    StoreCondition,
     Table,
     Tx,
 )
+from headgate_engine.stores.condition import StoreCondition, StoreSize
 from headgate_engine.stores.location import (
     EtcdLocation,
     PostgresLocation,
@@ -129,6 +129,7 @@ from headgate_engine.stores.location import (
     is_url,
     parse_location,
 )
+from headgate_engine.stores.login_delays import LoginDelays
 from headgate_engine.stores.maintenance import (
     accept_rollback_at,
     check_shared_store,
@@ -230,6 +231,7 @@ __all__ = [
     "TooManyPending",
     "IdentityTaken",
     "LinkedIdentity",
+    "LoginDelays",
     "InvalidName",
     "PendingTransaction",
     "KnownLogin",
@@ -286,6 +288,7 @@ __all__ = [
     "EtcdLocation",
     "PostgresLocation",
     "StoreOptions",
+    "StoreSize",
     "is_url",
     "parse_location",
     "create_store_at",

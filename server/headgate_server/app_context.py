@@ -142,7 +142,7 @@ class AppContext:
             settings.free_failures_address, _UNLIMITED, settings.longest_delay
         )
         throttle = Throttle(
-            settings.free_failures, settings.free_failures_address, settings.longest_delay
+            *settings.free_login_failures, settings.longest_delay, delays=self.store.login_delays()
         )
         # Counts the sign-ins on devices that no person has approved, by the terminal's address.
         self.device_throttle = throttle.separate()

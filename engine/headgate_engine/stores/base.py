@@ -15,7 +15,9 @@ from headgate_engine.model.database import Database
 from headgate_engine.model.retention_policy import RetentionPolicy
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.account_base import AccountReads, AccountTx
+from headgate_engine.stores.condition import StoreCondition, StoreSize
 from headgate_engine.stores.identity_base import IdentityReads, IdentityTx
+from headgate_engine.stores.login_delays import LoginDelays
 from headgate_grammar import Privilege
 
 T = TypeVar("T")
@@ -149,19 +151,6 @@ class Snapshot(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StoreCondition:
-    """How current the reads of a store are that several machines share.
-
-    The data was proven current *proof_age* seconds ago. *members* servers keep the store, of which
-    *members_up* respond.
-    """
-
-    proof_age: float
-    members_up: int
-    members: int
-
-
 Table = Literal["users", "databases"]
 
 
@@ -197,8 +186,20 @@ class Store(AccountReads, IdentityReads, Protocol):
         """
         ...
 
-    def condition(self) -> "StoreCondition | None":
+    def condition(self) -> StoreCondition | None:
         """Returns how current the store's reads are, or None for a store on this machine."""
+        ...
+
+    def size(self) -> StoreSize | None:
+        """Returns how large the store is, or None if it is in memory. Raises StoreUnavailable."""
+        ...
+
+    def other_writers(self) -> int:
+        """Returns how many other processes made changes of a shared store within 0.2 seconds."""
+        ...
+
+    def login_delays(self) -> LoginDelays | None:
+        """Returns the delays that other servers publish, or None for a store on this machine."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:

@@ -43,8 +43,9 @@ class StoreOptions:
     *private_key_file* identify this client, or *user* and *password* do. Times are in seconds:
     reads are at most *max_staleness* behind other machines; *timeout* bounds one call to one
     member, and *give_up* a change with all its tries. *state_file* keeps how far the store had
-    come: "" for none. *max_writes* is the number of keys in one change that etcd takes. With
-    *primary_only*, PostgreSQL may have no synchronous standby.
+    come: "" for none. *max_writes* is the number of keys in one change that etcd takes, and
+    *size_limit* its quota in bytes. With *primary_only*, PostgreSQL may have no synchronous
+    standby.
     """
 
     ca_file: str = ""
@@ -57,6 +58,7 @@ class StoreOptions:
     give_up: float = 5.0
     state_file: str = ""
     max_writes: int = 120
+    size_limit: int = 2 << 30
     primary_only: bool = False
 
 

@@ -27,6 +27,7 @@ from headgate_engine.stores.base import (
     Tx,
 )
 from headgate_engine.stores.group_commit import commit_each
+from headgate_engine.stores.local_store import LocalStore
 from headgate_engine.stores.memory_accounts import page
 from headgate_engine.stores.memory_identities import IdentityState
 from headgate_engine.stores.memory_logins import MemoryLogins
@@ -170,7 +171,7 @@ class _UncachedSnapshot:
         pass
 
 
-class MemoryStore:
+class MemoryStore(LocalStore):
     """Implements `Store` in memory; its content ends with the process. Thread-safe.
 
     It never raises StoreUnavailable or OutcomeUnknown. `Store` describes the methods.
@@ -205,8 +206,8 @@ class MemoryStore:
     def export(self) -> None:
         """Does nothing: a store in memory has no audit file."""
 
-    def condition(self) -> None:
-        """Returns None: the data is on this machine."""
+    def size(self) -> None:
+        """Returns None: the data is in memory."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Returns a context in which reads return current data and nothing is cached."""

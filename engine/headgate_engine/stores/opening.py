@@ -127,7 +127,7 @@ def _open_etcd(location: EtcdLocation, options: StoreOptions) -> Log:
         password=options.password,
         timeout=options.timeout,
     )
-    return EtcdLog(address, location.prefix, options.max_writes)
+    return EtcdLog(address, location.prefix, options.max_writes, options.size_limit)
 
 
 def _open_postgres(location: PostgresLocation, options: StoreOptions) -> Log:

@@ -114,7 +114,7 @@ class KeyAuthenticator:
         if settled:
             self._throttle.complete_attempt(account, address)
         else:
-            self._throttle.record_wrong_password(address)
+            self._throttle.fail_attempt(account, address)
         return settled
 
     def _on_verified(self, key: tuple[str, bytes], done: "asyncio.Task[bool]") -> None:

@@ -153,7 +153,7 @@ class PasswordAuthenticator:
         try:
             user = await self._verify_password(password, address, failed=failed)
         except AuthenticationFailed:
-            self._throttle.record_wrong_password(address)
+            self._throttle.fail_attempt(password.name, address)
             raise
         except BaseException:
             self._throttle.cancel_attempt(password.name, address)

@@ -72,7 +72,7 @@ async def _by_directory(
     try:
         found = await directory.authenticate(shown.name, shown.password, address)
     except AuthenticationFailed:
-        throttle.record_wrong_password(address)
+        throttle.fail_attempt(shown.name, address)
         raise
     except BaseException:
         throttle.cancel_attempt(shown.name, address)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from headgate_engine import LoginDelays
 from headgate_grammar import GenerationalCache
 from headgate_server.auth.errors import TooManyFailures
 from headgate_server.config.settings import (
@@ -48,6 +49,9 @@ class Throttle:
     All addresses of an IPv6 /64 network count as one address. Logins with a cached password are not
     counted. Failures at an address delay no other address. After 15 minutes without a failure the
     count restarts; at most 100,000 counters are kept.
+
+    *delays* are those of the servers on other machines: they hold here, too, and receive those that
+    wrong passwords cause here.
     """
 
     def __init__(
@@ -58,10 +62,11 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
         *,
         free_per_admin_address: int = 1000,
+        delays: LoginDelays | None = None,
     ) -> None:
         self._free = (free_per_user, free_per_address)
         self._max_delay = max_delay
-        self._clock = clock
+        self._clock, self._delays = clock, delays
         self._counters: GenerationalCache[_Key, _FailureCounter] = GenerationalCache(
             _MAX_COUNTERS, _RESET_SECONDS, clock
         )
@@ -84,14 +89,18 @@ class Throttle:
         _, whole = _keys("", address)
         return self._counter(whole).wrong_passwords > 0
 
-    def record_wrong_password(self, address: str) -> None:
-        """Records that an attempt from *address* had a wrong password.
-
-        `start_attempt` has counted that attempt before.
-        """
-        _, whole = _keys("", address)
-        if (counter := self._counters.get(whole)) is not None:
+    def fail_attempt(self, name: str, address: str) -> None:
+        """Ends an attempt with a wrong password, which `start_attempt` has counted before."""
+        keys = _keys(name, address)
+        if (counter := self._counters.get(keys[1])) is not None:
             counter.wrong_passwords += 1
+        if self._delays is None:
+            return
+        now = self._clock()
+        for key, free in zip(keys, (self._free[0], self._free_failures(keys[1])), strict=True):
+            counter = self._counter(key)
+            if counter.count >= free and counter.delayed_until > now:
+                self._delays.publish(_shared_name(key), counter.delayed_until - now)
 
     def record_admin(self, address: str) -> None:
         """Records that an administrator logged in from *address* now."""
@@ -111,7 +120,18 @@ class Throttle:
         return max(
             pair.delayed_until,
             whole.delayed_until if whole.count >= self._free_failures(keys[1]) else 0.0,
+            self._delayed_elsewhere(keys),
         )
+
+    def _delayed_elsewhere(self, keys: tuple[_Key, _Key]) -> float:
+        """Returns the time from which the other servers allow a login; 0.0 without a delay."""
+        if self._delays is None:
+            return 0.0
+        pair, whole = keys
+        seconds = self._delays.seconds_left(_shared_name(pair))
+        if not self._admins.get(whole[1]):
+            seconds = max(seconds, self._delays.seconds_left(_shared_name(whole)))
+        return self._clock() + seconds if seconds else 0.0
 
     def _free_failures(self, whole: _Key) -> int:
         """Returns how many logins may fail without a delay from the network *whole*."""
@@ -194,3 +214,9 @@ def _keys(name: str, address: str) -> tuple[_Key, _Key]:
     network = network_of(address)
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return (digest, network), (b"", network)
+
+
+def _shared_name(key: _Key) -> str:
+    """Returns the name of *key* among the delays of all servers. It shows no name or address."""
+    digest, network = key
+    return hashlib.blake2b(digest + network.encode(), digest_size=16).hexdigest()

@@ -15,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from headgate_engine import DeniedAttempt, OutcomeUnknown, Store, StoreUnavailable
 from headgate_server.http.client_network import network_of
 
-_COLLECT_SECONDS = 1.0
+_COLLECT_SECONDS, _LONGEST_COLLECT_SECONDS = 1.0, 10.0
 _MAINTENANCE_SECONDS = 60.0
+# From this share of the store's limit on, records are kept half as long.
+_NEARLY_FULL = 0.8
 _MAX_KEYS = 1000
 _OVERFLOW_KEY = ("", "", "-- many others", "refused")
 # Characters in the texts of a record. A client chooses statements and names of databases.
@@ -54,8 +56,8 @@ class AuditWriter:
     """Writes rejected attempts into the audit of *store*, the user store, in a thread of its own.
 
     The thread runs until `close`, and has two more tasks. It drops audit records older than
-    *retention* seconds (0: keeps all records). It appends the changes of other programs to the
-    audit file. Faults are reported to *log_error*.
+    *retention* seconds (0: keeps all records), half of that while the store is nearly full. It
+    appends the changes of other programs to the audit file. Faults are reported to *log_error*.
 
     Records of rejected attempts take at most *budget* bytes a minute; further attempts become one
     record with their number. While a disk that holds one of *paths* is nearly full, attempts are
@@ -75,6 +77,7 @@ class AuditWriter:
         self._retention = retention
         self._log_error = log_error
         self._last_error = ""
+        self._was_nearly_full = False
         self._budget = max(budget, _MIN_BUDGET_BYTES)
         self._folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
         self._spent_bytes = 0
@@ -131,7 +134,7 @@ class AuditWriter:
         tidy_at = time.monotonic()
         while not self._closed.is_set():
             if self._has_pending.wait(max(0.0, tidy_at - time.monotonic())):
-                self._closed.wait(_COLLECT_SECONDS)  # collects similar attempts
+                self._closed.wait(self._collect_seconds())  # collects similar attempts
                 self._has_pending.clear()
                 self._try(self._write)
             if time.monotonic() >= tidy_at:
@@ -139,6 +142,10 @@ class AuditWriter:
                 self._try(self._maintain)
                 tidy_at = time.monotonic() + _MAINTENANCE_SECONDS
         self._try(self._write)
+
+    def _collect_seconds(self) -> float:
+        """Returns the time between two writes: longer with many writers, which take turns."""
+        return min(_LONGEST_COLLECT_SECONDS, _COLLECT_SECONDS * max(1, self._store.other_writers()))
 
     def _try(self, work: Callable[[], None]) -> None:
         try:
@@ -227,9 +234,18 @@ class AuditWriter:
     def _maintain(self) -> None:
         self._store.export()
         if self._retention:
-            self._store.prune_audit(
-                _format_time(datetime.now(UTC) - timedelta(seconds=self._retention))
-            )
+            seconds = self._retention / 2 if self._is_nearly_full() else self._retention
+            self._store.prune_audit(_format_time(datetime.now(UTC) - timedelta(seconds=seconds)))
+
+    def _is_nearly_full(self) -> bool:
+        """Returns whether 80 % of the store's limit are used; a change is reported once."""
+        size = self._store.size()
+        is_full = size is not None and 0 < size.limit * _NEARLY_FULL <= size.used
+        if is_full and not self._was_nearly_full and size is not None:
+            share = size.used / size.limit
+            self._log_error(f"{share:.0%} of the store is used: the audit is kept half as long")
+        self._was_nearly_full = is_full
+        return is_full
 
 
 def audit_time() -> str:

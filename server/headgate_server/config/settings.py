@@ -249,6 +249,11 @@ class Settings(StoreSettings):
         """Returns whether people need the pages of sign-ins, also without the console."""
         return self.signup_enabled or any(provider.enabled for provider in self.oauth)
 
+    @property
+    def free_login_failures(self) -> tuple[int, int]:
+        """How many logins may fail without a delay: of a user at an address, and of an address."""
+        return self.free_failures, self.free_failures_address
+
     def growing_files(self) -> list[str]:
         """Returns the files of this machine that each audit record makes longer."""
         store = "" if self.is_store_shared else self.store_path

@@ -72,7 +72,14 @@ class StoreSettings(HTTPSettings):
         least=16,
         most=100_000,
     )
-
+    store_size_limit: int = option(
+        "etcd's `--quota-backend-bytes`; from 80 % on, the audit is kept half as long",
+        2 << 30,
+        section="store",
+        key="size-limit",
+        least=1 << 20,
+        most=1 << 40,
+    )
     store_durability: str = option(
         "PostgreSQL: `replicated` needs a synchronous standby; `primary`: none",
         "replicated",
@@ -99,5 +106,6 @@ class StoreSettings(HTTPSettings):
             give_up=self.store_give_up,
             state_file=self.store_state_file,
             max_writes=self.store_max_writes,
+            size_limit=self.store_size_limit,
             primary_only=self.store_durability == "primary",
         )

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from headgate_engine import StoreCondition, StoreObserver
+from headgate_engine import StoreCondition, StoreObserver, StoreSize
 from headgate_server.telemetry.metric_buffer import MetricBuffer
 
 
@@ -55,6 +55,19 @@ class StoreMetrics(StoreObserver):
             multiprocess_mode="mostrecent",
         )
 
+        self._size = Gauge(
+            "headgate_store_size_bytes",
+            "Size of the user store: its files, or what etcd or PostgreSQL has allocated.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._size_limit = Gauge(
+            "headgate_store_size_limit_bytes",
+            "The size at which etcd takes no more changes; 0 without a limit.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+
     def read(self, seconds: float) -> None:
         """Records the time of one read."""
         self._buffer.observe(self._seconds, ("read",), seconds)
@@ -82,6 +95,13 @@ class StoreMetrics(StoreObserver):
     def aged(self, seconds: float) -> None:
         """Sets the age of the last proof. The greatest of all workers is shown."""
         self._age.set(seconds)
+
+    def set_size(self, size: StoreSize | None) -> None:
+        """Sets how large the store is."""
+        if size is not None:
+            self._size.set(size.allocated)
+            if size.limit:
+                self._size_limit.set(size.limit)
 
     def set_condition(self, condition: StoreCondition | None) -> None:
         """Sets how many members keep a shared store, and how many respond."""

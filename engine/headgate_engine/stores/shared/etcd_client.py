@@ -31,6 +31,9 @@ _METHODS: dict[str, tuple[Any, Any]] = {
     "/etcdserverpb.KV/Range": (messages.RangeRequest, messages.RangeResponse),
     "/etcdserverpb.KV/DeleteRange": (messages.DeleteRangeRequest, messages.DeleteRangeResponse),
     "/etcdserverpb.KV/Txn": (messages.TxnRequest, messages.TxnResponse),
+    "/etcdserverpb.KV/Put": (messages.PutRequest, messages.PutResponse),
+    "/etcdserverpb.Lease/LeaseGrant": (messages.LeaseGrantRequest, messages.LeaseGrantResponse),
+    "/etcdserverpb.Maintenance/Status": (messages.StatusRequest, messages.StatusResponse),
     "/etcdserverpb.Auth/Authenticate": (
         messages.AuthenticateRequest,
         messages.AuthenticateResponse,
@@ -51,7 +54,7 @@ _REFUSALS = {
 
 
 class Compacted(Exception):
-    """The revision to watch from is no longer there."""
+    """The revision to read, or to watch from, is no longer there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,7 @@ class EtcdClient:
     def watch(self, key: bytes, range_end: bytes, revision: int) -> Iterator[Sequence[Any]]:
         """Yields the events of the keys from *revision* on, as they come; ends after `close`.
 
-        Raises Compacted, and StoreUnavailable at the end of the connection.
+        With the *revision* 0, it begins now. Raises Compacted, and StoreUnavailable at the end of the connection.
         """
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         create = messages.WatchCreateRequest(key=key, range_end=range_end, start_revision=revision)
@@ -287,6 +290,8 @@ def _translated(error: Any) -> Exception:
         return StoreUnavailable(
             "etcd asks for a user: set user and password-file, or a certificate"
         )
+    if "has been compacted" in text:
+        return Compacted()
     if "database space exceeded" in text:
         return StoreUnavailable("etcd is full: database space exceeded")
     if code in _REFUSALS:

@@ -4,10 +4,12 @@ The keys lie below a prefix: `s/head`, `s/` and the key of each value, and `log/
 each entry. A position is the revision of etcd at which the head was written.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headgate_engine.errors import StoreUnavailable
+from headgate_engine.stores.condition import StoreSize
 from headgate_engine.stores.shared import etcd_messages as messages
 from headgate_engine.stores.shared.etcd_client import Compacted, EtcdAddress, EtcdClient
 from headgate_engine.stores.shared.log import (
@@ -18,28 +20,40 @@ from headgate_engine.stores.shared.log import (
     Moved,
     TooOld,
     Unclear,
+    decoded_delay,
     decoded_entry,
 )
 
-_RANGE, _TXN, _DELETE = (f"/etcdserverpb.KV/{name}" for name in ("Range", "Txn", "DeleteRange"))
+_RANGE, _TXN, _PUT, _DELETE = (
+    f"/etcdserverpb.KV/{name}" for name in ("Range", "Txn", "Put", "DeleteRange")
+)
+_LEASE, _STATUS = "/etcdserverpb.Lease/LeaseGrant", "/etcdserverpb.Maintenance/Status"
 _PAGE = 2000
+# An etcd that still has revisions this old compacts none.
+_KEPT_REVISIONS = 100_000
 
 
 class EtcdLog:
     """Implements `Log` in the etcd at *address*, below *prefix*. Thread-safe; calls block.
 
     *max_writes* fits etcd's default limit of 128 operations: see its flag `--max-txn-ops`.
+    *size_limit* is its flag `--quota-backend-bytes`, which etcd tells from version 3.6 on.
     """
 
     max_bytes = 1_000_000  # etcd takes 1.5 MiB in a request, by default
 
     def __init__(
-        self, address: EtcdAddress, prefix: str = "/headgate/", max_writes: int = 120
+        self,
+        address: EtcdAddress,
+        prefix: str = "/headgate/",
+        max_writes: int = 120,
+        size_limit: int = 0,
     ) -> None:
-        self.max_writes = max_writes
+        self.max_writes, self._size_limit = max_writes, size_limit
         self._client = EtcdClient(address)
         self._state = f"{prefix}s/".encode()
         self._log = f"{prefix}log/".encode()
+        self._delays = f"{prefix}w/".encode()
         self._head = self._state + b"head"
         self._closed = False
 
@@ -51,7 +65,10 @@ class EtcdLog:
             request = messages.RangeRequest(
                 key=start, range_end=_after(self._state), limit=_PAGE, revision=revision
             )
-            page = self._client.read(_RANGE, request)
+            try:
+                page = self._client.read(_RANGE, request)
+            except Compacted:
+                raise StoreUnavailable("etcd compacted what was being read") from None
             revision = revision or page.header.revision
             for kv in page.kvs:
                 if kv.key == self._head:
@@ -77,15 +94,16 @@ class EtcdLog:
         request = messages.TxnRequest(
             compare=[self._head_is(at)],
             success=success,
-            failure=[messages.RequestOp(request_range=messages.RangeRequest(key=key))],
+            failure=[_read(self._head, keys_only=True), _read(key)],
         )
         response = self._client.write(_TXN, request)
         if response.succeeded:
             return int(response.header.revision)
-        there = response.responses[0].response_range.kvs
+        found, there = (one.response_range.kvs for one in response.responses)
+        position = int(found[0].mod_revision) if found else 0
         if not there:
-            raise Moved
-        raise Moved(_entry(there[0].value), int(there[0].mod_revision))
+            raise Moved(position)
+        raise Moved(position, _entry(there[0].value), int(there[0].mod_revision))
 
     def position(self) -> int:
         """Returns the position of the head by a linearizable read; 0 if there is no head."""
@@ -210,6 +228,47 @@ class EtcdLog:
         """Deletes all entries."""
         self._delete_before(_after(self._log))
 
+    def size(self) -> StoreSize:
+        """Returns how large the data of one member is."""
+        found = self._client.read(_STATUS, messages.StatusRequest())
+        limit = int(found.db_size_quota) or self._size_limit
+        return StoreSize(int(found.db_size), int(found.db_size_in_use), limit)
+
+    def advice(self) -> str:
+        """Returns a sentence if etcd has no automatic compaction, or ""."""
+        newest = self._client.read(_RANGE, messages.RangeRequest(key=self._head)).header.revision
+        if newest <= _KEPT_REVISIONS:
+            return ""
+        request = messages.RangeRequest(key=self._head, revision=newest - _KEPT_REVISIONS)
+        try:
+            self._client.read(_RANGE, request)
+        except Compacted:
+            return ""
+        return (
+            "etcd keeps all old revisions, and will be full: start it with"
+            " --auto-compaction-mode=periodic --auto-compaction-retention=1h"
+        )
+
+    def publish_delay(self, name: str, seconds: float) -> None:
+        """Writes a key that etcd deletes after *seconds*."""
+        lease = messages.LeaseGrantRequest(TTL=max(1, math.ceil(seconds)))
+        try:
+            granted = self._client.write(_LEASE, lease).ID
+            key, value = self._delays + name.encode(), f"{name} {seconds:.3f}".encode()
+            self._client.write(_PUT, messages.PutRequest(key=key, value=value, lease=granted))
+        except Unclear:
+            raise StoreUnavailable("no member of etcd answers") from None
+
+    def delays(self) -> Iterator[tuple[str, float]]:
+        """Yields the names and seconds of keys that are written from now on."""
+        try:
+            for events in self._client.watch(self._delays, _after(self._delays), 0):
+                for event in events:
+                    if found := decoded_delay(event.kv.value.decode("utf-8", "replace")):
+                        yield found  # a key that ends has no value
+        except (Compacted, Unclear):
+            raise StoreUnavailable("no member of etcd answers") from None
+
     def members_up(self) -> tuple[int, int]:
         """Returns how many members respond, and how many there are."""
         request = messages.RangeRequest(key=self._head, serializable=True, keys_only=True)
@@ -222,6 +281,11 @@ class EtcdLog:
 
 def _put(key: bytes, value: bytes) -> Any:
     return messages.RequestOp(request_put=messages.PutRequest(key=key, value=value))
+
+
+def _read(key: bytes, *, keys_only: bool = False) -> Any:
+    request = messages.RangeRequest(key=key, keys_only=keys_only)
+    return messages.RequestOp(request_range=request)
 
 
 def _delete(key: bytes) -> Any:

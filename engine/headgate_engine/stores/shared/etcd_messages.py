@@ -27,7 +27,8 @@ _MESSAGES: dict[str, tuple[_Field, ...]] = {
         ("kvs", 2, "*KeyValue"),
         ("more", 3, "bool"),
     ),
-    "PutRequest": (("key", 1, "bytes"), ("value", 2, "bytes")),
+    "PutRequest": (("key", 1, "bytes"), ("value", 2, "bytes"), ("lease", 3, "int64")),
+    "PutResponse": (("header", 1, "ResponseHeader"),),
     "DeleteRangeRequest": (("key", 1, "bytes"), ("range_end", 2, "bytes")),
     "DeleteRangeResponse": (("header", 1, "ResponseHeader"), ("deleted", 2, "int64")),
     "RequestOp": (
@@ -68,6 +69,14 @@ _MESSAGES: dict[str, tuple[_Field, ...]] = {
     ),
     "AuthenticateRequest": (("name", 1, "string"), ("password", 2, "string")),
     "AuthenticateResponse": (("token", 2, "string"),),
+    "LeaseGrantRequest": (("TTL", 1, "int64"),),
+    "LeaseGrantResponse": (("ID", 2, "int64"),),
+    "StatusRequest": (),
+    "StatusResponse": (
+        ("db_size", 3, "int64"),
+        ("db_size_in_use", 9, "int64"),
+        ("db_size_quota", 12, "int64"),  # 0 before etcd 3.6
+    ),
 }
 # Values of the enumerations.
 EQUAL, MOD_REVISION, ASCENDING, DESCENDING, DELETED = 0, 2, 1, 2, 1
@@ -113,3 +122,8 @@ WatchRequest: Any = _CLASSES["WatchRequest"]
 WatchResponse: Any = _CLASSES["WatchResponse"]
 AuthenticateRequest: Any = _CLASSES["AuthenticateRequest"]
 AuthenticateResponse: Any = _CLASSES["AuthenticateResponse"]
+PutResponse: Any = _CLASSES["PutResponse"]
+LeaseGrantRequest: Any = _CLASSES["LeaseGrantRequest"]
+LeaseGrantResponse: Any = _CLASSES["LeaseGrantResponse"]
+StatusRequest: Any = _CLASSES["StatusRequest"]
+StatusResponse: Any = _CLASSES["StatusResponse"]

@@ -172,18 +172,15 @@ class Follower:
         position = self._log.position()
         if position < before:
             self._set_fault("the store went back to an earlier state")
-        self._wait_for(position, _CATCH_UP_SECONDS)
+        self.wait_for(position, _CATCH_UP_SECONDS)
         with self._condition:
             self._confirmed = max(self._confirmed, started)
             self._condition.notify_all()
         self.check()
         return position
 
-    def catch_up(self, seconds: float) -> None:
-        """Waits until the mirror has the log's head, at most *seconds*. Raises StoreUnavailable."""
-        self._wait_for(self._log.position(), seconds)
-
-    def _wait_for(self, position: int, seconds: float) -> None:
+    def wait_for(self, position: int, seconds: float) -> None:
+        """Waits until the mirror has *position*, at most *seconds*. Raises StoreUnavailable."""
         with self._condition:
             there = self._condition.wait_for(
                 lambda: self.mirror.position >= position or self._fault, seconds

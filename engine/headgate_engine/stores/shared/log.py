@@ -9,22 +9,25 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 from headgate_engine.model.audit import AuditRecord
+from headgate_engine.stores.condition import StoreSize
 
 SCHEMA = 1
 # An entry has at most this many audit records.
 MAX_ENTRY_RECORDS = 500
+_LONGEST_DELAY_SECONDS = 3600.0
 
 
 class Moved(Exception):
     """Another change came first; nothing was done, and nothing will be.
 
-    *entry* is the entry that lies where this change's entry would, written at *position*, or None:
-    if it is this change's own entry, an earlier try was done.
+    *head* is the position that the head has. *entry* is the entry that lies where this change's
+    entry would, written at *position*, or None: if it is this change's own entry, an earlier try
+    was done.
     """
 
-    def __init__(self, entry: "Entry | None" = None, position: int = 0) -> None:
+    def __init__(self, head: int, entry: "Entry | None" = None, position: int = 0) -> None:
         super().__init__("the head has moved")
-        self.entry, self.position = entry, position
+        self.head, self.entry, self.position = head, entry, position
 
 
 class Unclear(Exception):
@@ -107,6 +110,16 @@ def decoded_entry(text: bytes) -> Entry:
         raise ValueError(f"an entry of the log: {type(error).__name__}") from None
 
 
+def decoded_delay(text: str) -> tuple[str, float] | None:
+    """Returns the name and the seconds in *text*; None if another program has written it."""
+    name, _, number = text.partition(" ")
+    try:
+        seconds = float(number)
+    except ValueError:
+        return None
+    return (name, min(seconds, _LONGEST_DELAY_SECONDS)) if seconds > 0 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """All of the state at *position*: the head, or None if there is no store, and the values."""
@@ -179,6 +192,22 @@ class Log(Protocol):
 
     def clear_entries(self) -> None:
         """Deletes all entries, for a copy that begins again."""
+        ...
+
+    def size(self) -> StoreSize | None:
+        """Returns how large the log is, or None if it is in memory."""
+        ...
+
+    def advice(self) -> str:
+        """Returns a sentence about settings of the log that will harm later, or ""."""
+        ...
+
+    def publish_delay(self, name: str, seconds: float) -> None:
+        """Shows *name* and *seconds* to each `delays`; not durable."""
+        ...
+
+    def delays(self) -> Iterator[tuple[str, float]]:
+        """Yields what `publish_delay` shows from now on, of all processes. Ends after `close`."""
         ...
 
     def members_up(self) -> tuple[int, int]:

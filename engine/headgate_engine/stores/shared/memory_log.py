@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from headgate_engine.errors import StoreUnavailable
+from headgate_engine.stores.condition import StoreSize
 from headgate_engine.stores.shared.log import Batch, Entry, Loaded, Moved, TooOld, Unclear
 
 # What goes wrong with a commit. `refused`: it is not done. `lost`: the request gets lost, and there
@@ -24,6 +25,7 @@ class MemoryLogData:
         self.values: dict[str, bytes] = {}
         self.batches: list[Batch] = []
         self.entries: list[Entry] = []
+        self.delays: list[tuple[str, float]] = []
         self.late: list[tuple[int, bytes, Mapping[str, bytes | None], Entry]] = []
 
 
@@ -95,7 +97,7 @@ class MemoryLog:
         with data.condition:
             if data.position != at:
                 there = [it for it in data.entries[-100:] if it.number == entry.number]
-                raise Moved(there[0] if there else None, at + 1)
+                raise Moved(data.position, there[0] if there else None, at + 1)
             data.position += 1
             data.head = head
             for key, value in writes.items():
@@ -165,6 +167,32 @@ class MemoryLog:
         """Deletes all entries."""
         with self.data.condition:
             self.data.entries = []
+
+    def size(self) -> StoreSize | None:
+        """Returns None: the data is in memory."""
+        return None
+
+    def advice(self) -> str:
+        """Returns "": it has no settings."""
+        return ""
+
+    def publish_delay(self, name: str, seconds: float) -> None:
+        """Shows *name* and *seconds* to each `delays`."""
+        self._check()
+        with self.data.condition:
+            self.data.delays.append((name, seconds))
+            self.data.condition.notify_all()
+
+    def delays(self) -> Iterator[tuple[str, float]]:
+        """Yields what `publish_delay` shows from now on."""
+        data = self.data
+        place = len(data.delays)
+        while not self._closed:
+            with data.condition:
+                data.condition.wait_for(lambda: self._closed or len(data.delays) > place)
+                found = data.delays[place:]
+            yield from found
+            place += len(found)
 
     def members_up(self) -> tuple[int, int]:
         """Returns (1, 1): the data is in this process."""

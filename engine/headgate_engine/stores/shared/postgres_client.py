@@ -163,10 +163,9 @@ class PostgresClient:
             connection.close()
 
     @staticmethod
-    def wait(connection: psycopg.Connection[Any], seconds: float) -> None:
-        """Waits for a notification on *connection*, at most *seconds*."""
-        for _ in connection.notifies(timeout=seconds, stop_after=1):
-            pass
+    def wait(connection: psycopg.Connection[Any], seconds: float) -> list[str]:
+        """Waits for a notification on *connection*, at most *seconds*. Returns what it says."""
+        return [it.payload for it in connection.notifies(timeout=seconds, stop_after=1)]
 
     def stop_listening(self) -> None:
         """Ends each `listening`: the connection is made again."""

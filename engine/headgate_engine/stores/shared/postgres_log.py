@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from headgate_engine.errors import StoreError, StoreUnavailable
+from headgate_engine.stores.condition import StoreSize
 from headgate_engine.stores.shared.log import (
     MAX_ENTRY_RECORDS,
     Batch,
@@ -19,6 +20,7 @@ from headgate_engine.stores.shared.log import (
     Moved,
     TooOld,
     Unclear,
+    decoded_delay,
     decoded_entry,
 )
 from headgate_engine.stores.shared.postgres_client import (
@@ -27,7 +29,7 @@ from headgate_engine.stores.shared.postgres_client import (
     UndefinedTable,
 )
 
-_CHANNEL = "headgate"
+_CHANNEL, _DELAYS = "headgate", "headgate_delays"
 _HEAD = b"head"
 _STATE = b"s/"
 # Changes that followers can read; with older positions they load everything.
@@ -75,6 +77,12 @@ WITH head AS (
 )
 SELECT mod, pg_notify(%(channel)s, mod::text) FROM head
 """
+_MOVED = """
+SELECT state.mod, log.value::text, log.mod
+FROM headgate_state AS state
+LEFT JOIN headgate_log AS log ON log.audit = %s AND log.number = %s
+WHERE state.key = 'head'::bytea
+"""
 _CHANGES = """
 SELECT mod, key, value::text FROM headgate_changes
 WHERE mod > %(after)s AND mod <= (
@@ -93,6 +101,10 @@ SELECT mod FROM headgate_state WHERE key = 'head'::bytea
 """
 # The rows of processes that ended are deleted after a day.
 _FORGET_PROOFS = "DELETE FROM headgate_proofs WHERE at < now() - interval '1 day'"
+_SIZE = """
+SELECT sum(pg_total_relation_size(name)) FROM unnest(ARRAY[
+    'headgate_state', 'headgate_changes', 'headgate_log', 'headgate_proofs']::regclass[]) AS name
+"""
 _FORGET = """
 DELETE FROM headgate_log WHERE (audit, number) <
     (SELECT audit, number FROM headgate_log ORDER BY audit DESC, number DESC LIMIT 1)
@@ -172,15 +184,15 @@ class PostgresLog:
         done = self._client.write(_COMMIT, values)
         if done:
             return int(done[0][0])
-        found = self._client.write(
-            "SELECT value::text, mod FROM headgate_log WHERE audit = %s AND number = %s",
-            (entry.audit, entry.number),
-        )
+        found = self._client.write(_MOVED, (entry.audit, entry.number))
         if not found:
-            raise Moved
+            raise Moved(0)
+        ((head_position, text, position),) = found
+        if text is None:
+            raise Moved(head_position)
         # What can be seen may not be at the standby yet. A later commit waits for it, too.
         self._prove()
-        raise Moved(_entry(found[0][0]), int(found[0][1]))
+        raise Moved(head_position, _entry(text), position)
 
     def position(self) -> int:
         """Returns the position of the head, after a committed write: a read proves nothing."""
@@ -271,6 +283,27 @@ class PostgresLog:
     def clear_entries(self) -> None:
         """Deletes all entries."""
         self._client.read("DELETE FROM headgate_log", seconds=_LONG_SECONDS)
+
+    def size(self) -> StoreSize:
+        """Returns how large the tables are."""
+        ((size,),) = self._client.read(_SIZE)
+        return StoreSize(int(size), int(size))
+
+    def advice(self) -> str:
+        """Returns "": PostgreSQL removes old versions by itself."""
+        return ""
+
+    def publish_delay(self, name: str, seconds: float) -> None:
+        """Notifies the processes that listen."""
+        self._client.read("SELECT pg_notify(%s, %s)", (_DELAYS, f"{name} {seconds:.3f}"))
+
+    def delays(self) -> Iterator[tuple[str, float]]:
+        """Yields the names and seconds of notifications from now on."""
+        with self._client.listening(_DELAYS) as connection:
+            while not self._closed:
+                for text in self._client.wait(connection, _WAIT_SECONDS):
+                    if found := decoded_delay(text):
+                        yield found
 
     def members_up(self) -> tuple[int, int]:
         """Returns (1, 1) if the primary answers, else (0, 1)."""

@@ -1,6 +1,7 @@
 """The reads of a shared store: all from memory, never older than the bound."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
 from headgate_engine.model.account_counts import AccountCounts
@@ -10,7 +11,7 @@ from headgate_engine.model.database import Database
 from headgate_engine.model.profile import Profile
 from headgate_engine.model.session import Session, SessionLimits, SessionTokens
 from headgate_engine.model.user import Account, LinkedIdentity, User
-from headgate_engine.stores.base import Table
+from headgate_engine.stores.base import Snapshot, Table
 from headgate_engine.stores.memory_accounts import counts_of
 from headgate_engine.stores.shared.follower import Follower
 from headgate_engine.stores.shared.log import Log
@@ -204,3 +205,26 @@ class SharedReads:
         entries = self._log.newest_entries(before, limit)
         records = [it for entry in entries for it in reversed(entry.records)]
         return [it for it in records if not before or it.id < before][:limit]
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Returns a context in which derived values are kept for this position."""
+        self.follower.check()
+        return nullcontext(_Derived(self.follower.mirror.derived))
+
+    def prefetch_users(self, names: Sequence[str]) -> None:
+        """Does nothing: all users are in memory."""
+
+
+class _Derived:
+    """Implements `Snapshot` on *values*, which belong to one position."""
+
+    def __init__(self, values: dict[Hashable, object]) -> None:
+        self._values = values
+
+    def cached(self, key: Hashable) -> object | None:
+        """Returns the value of *key* at this position, or None."""
+        return self._values.get(key)
+
+    def cache(self, key: Hashable, value: object) -> None:
+        """Keeps *value* for this position."""
+        self._values[key] = value

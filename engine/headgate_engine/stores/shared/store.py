@@ -10,8 +10,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -29,11 +29,11 @@ from headgate_engine.stores.base import (
     Change,
     KnownLogin,
     PendingTransaction,
-    Snapshot,
-    StoreCondition,
     Tx,
 )
+from headgate_engine.stores.condition import StoreCondition, StoreSize
 from headgate_engine.stores.group_commit import commit_one
+from headgate_engine.stores.login_delays import LoginDelays
 from headgate_engine.stores.memory_logins import MemoryLogins
 from headgate_engine.stores.observer import StoreObserver
 from headgate_engine.stores.shared.audit_export import AuditExport
@@ -127,6 +127,12 @@ class SharedStore(SharedReads):
             lambda: {record.user.id for record in follower.mirror.tables.users.all()}
         )
         follower.start(start_seconds)
+        self._delays = LoginDelays(log.publish_delay, log.delays, clock)
+        self._delays.start()
+        if slot is None or slot.number == 0:  # one of the processes says it
+            with suppress(StoreUnavailable):
+                if advice := log.advice():
+                    report(advice)
 
     def transact(self, change: Callable[[Tx], T], audit: Audit) -> tuple[T, int]:
         """Runs *change*, and writes it with its audit record."""
@@ -201,6 +207,18 @@ class SharedStore(SharedReads):
     def condition(self) -> StoreCondition:
         """Returns how current the reads are, and how many members of the log respond."""
         return StoreCondition(self.follower.proof_age, *self._log.members_up())
+
+    def size(self) -> StoreSize | None:
+        """Returns how large the log is."""
+        return self._log.size()
+
+    def other_writers(self) -> int:
+        """Returns how many other processes wrote within 0.2 seconds."""
+        return self._turns.writers
+
+    def login_delays(self) -> LoginDelays:
+        """Returns the delays of logins that other servers publish."""
+        return self._delays
 
     def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
         """Appends *attempts* to the audit."""
@@ -321,7 +339,7 @@ class SharedStore(SharedReads):
                 position = self._log.commit(at, encoded, writes, entry)
             except Moved as moved:
                 if moved.entry is None or moved.entry.txn != entry.txn:
-                    self.follower.catch_up(_FRESH_SECONDS)
+                    self.follower.wait_for(moved.head, _FRESH_SECONDS)
                     return False
                 # An earlier try was done, directly after the change that the mirror has.
                 self.follower.apply_own(Batch(moved.position, encoded, writes), sent, entry)
@@ -338,14 +356,6 @@ class SharedStore(SharedReads):
                 self._observer.left_unknown()
                 raise OutcomeUnknown("no answer from the store: the change may have been made")
             time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
-
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Returns a context in which derived values are kept for this position."""
-        self.follower.check()
-        return nullcontext(_Derived(self.follower.mirror.derived))
-
-    def prefetch_users(self, names: Sequence[str]) -> None:
-        """Does nothing: all users are in memory."""
 
     def remember_logins(self, logins: Sequence[KnownLogin]) -> None:
         """Keeps *logins* in this process: they are no part of the shared data."""
@@ -373,18 +383,4 @@ class SharedStore(SharedReads):
     def close(self) -> None:
         """Ends the threads, and closes the log."""
         self.follower.close()
-
-
-class _Derived:
-    """Implements `Snapshot` on *values*, which belong to one position."""
-
-    def __init__(self, values: dict[Hashable, object]) -> None:
-        self._values = values
-
-    def cached(self, key: Hashable) -> object | None:
-        """Returns the value of *key* at this position, or None."""
-        return self._values.get(key)
-
-    def cache(self, key: Hashable, value: object) -> None:
-        """Keeps *value* for this position."""
-        self._values[key] = value
+        self._delays.close()

@@ -56,4 +56,6 @@ class Turns:
     @property
     def writers(self) -> int:
         """The number of other processes that wrote lately."""
-        return len(self._seen)
+        with self._condition:
+            oldest = self._clock() - _WRITER_SECONDS
+            return sum(at >= oldest for at in self._seen.values())

@@ -24,7 +24,9 @@ from headgate_engine.model.database import Database
 from headgate_engine.model.user import Account, User
 from headgate_engine.stores.audit_file import AuditFile
 from headgate_engine.stores.base import Change, KnownLogin, PendingTransaction, Snapshot, Table, Tx
+from headgate_engine.stores.condition import StoreSize
 from headgate_engine.stores.group_commit import commit_one, group_commit
+from headgate_engine.stores.local_store import LocalStore
 from headgate_engine.stores.observer import StoreObserver
 from headgate_engine.stores.sqlite import reads
 from headgate_engine.stores.sqlite.account_store import SqliteAccountReads
@@ -43,6 +45,7 @@ from headgate_engine.stores.sqlite.file import check_high_water_mark, integrity_
 from headgate_engine.stores.sqlite.identity_store import SqliteIdentityReads
 from headgate_engine.stores.sqlite.known_logins import read_logins, write_logins
 from headgate_engine.stores.sqlite.read_cache import ReadCache
+from headgate_engine.stores.sqlite.size import size_of
 from headgate_engine.stores.sqlite.transaction import SqliteTx
 
 T = TypeVar("T")
@@ -52,7 +55,7 @@ _READ_ERRORS = (StoreError, OSError, apsw.Error)  # reported as StoreUnavailable
 _POLL_SECONDS = 0.01
 
 
-class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
+class SqliteStore(SqliteAccountReads, SqliteIdentityReads, LocalStore):
     """Implements `Store` in the SQLite file *path*, which is created if missing.
 
     Each audit record is appended to *audit_file*, too, before its change is durable. If appending
@@ -106,8 +109,9 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads):
         for _ in jobs:  # each change waited until all were done
             self._observer.changed(time.perf_counter() - began)
 
-    def condition(self) -> None:
-        """Returns None: the file is on this machine."""
+    def size(self) -> StoreSize:
+        """Returns how large the file is, with its write-ahead log."""
+        return size_of(self._path)
 
     def _run_jobs(self, jobs: Sequence[PendingTransaction]) -> None:
         """Runs *jobs* in one transaction, and stores the result or error of each in its job."""

@@ -1,0 +1,15 @@
+"""The part of `Store` that only stores of several machines fill."""
+
+
+class LocalStore:
+    """What a store on this machine answers to questions about other machines."""
+
+    def condition(self) -> None:
+        """Returns None: reads are current."""
+
+    def other_writers(self) -> int:
+        """Returns 0: a change waits for no other machine."""
+        return 0
+
+    def login_delays(self) -> None:
+        """Returns None: no other machine has delays."""
