@@ -330,3 +330,45 @@ def _fails(action: Callable[[], None]) -> bool:
 def test_an_etcd_that_is_away_is_told_in_one_line() -> None:
     with pytest.raises(StoreError, match="^store unavailable: no member answers$"):
         SharedStore(EtcdLog(EtcdAddress((f"127.0.0.1:{free_port()}",))))
+
+
+def test_a_delay_of_a_login_reaches_the_other_servers_and_ends(etcd: Etcd, prefix: str) -> None:
+    with ExitStack() as stack:
+        made(etcd, prefix)
+        first, second = (
+            stack.enter_context(closing(opened(etcd, prefix))).login_delays() for _ in range(2)
+        )
+
+        def arrives() -> bool:
+            first.publish("0123", 2.0)
+            return second.seconds_left("0123") > 0
+
+        poll_until(arrives, "no delay arrives")
+        log = stack.enter_context(closing(EtcdLog(etcd.address(), prefix)))
+        assert log.load().values == {}, "a delay is no part of the state"
+        poll_until(lambda: not second.seconds_left("0123"), "the delay does not end")
+
+
+def test_the_size_is_that_of_etcd(etcd: Etcd, prefix: str) -> None:
+    with closing(EtcdLog(etcd.address(), made(etcd, prefix), size_limit=1 << 30)) as log:
+        size = log.size()
+    assert 0 < size.used <= size.allocated < size.limit
+    assert size.limit == 1 << 30
+
+
+def test_an_etcd_that_compacts_nothing_is_warned_of(
+    etcd: Etcd, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headgate_engine.stores.shared.etcd_log._KEPT_REVISIONS", 20)
+    reports: list[str] = []
+    with closing(EtcdLog(etcd.address(), made(etcd, prefix))) as log:
+        with closing(SharedStore(log)) as store:
+            for number in range(30):
+                store.transact(add(f"user{number}"), AUDIT)
+        with closing(SharedStore(EtcdLog(etcd.address(), prefix), report=reports.append)):
+            pass
+        (sentence,) = reports
+        assert "--auto-compaction-mode=periodic" in sentence
+        compact(etcd, store.follower.mirror.position)
+    with closing(SharedStore(EtcdLog(etcd.address(), prefix), report=reports.append)):
+        assert len(reports) == 1, "it is compacted now"

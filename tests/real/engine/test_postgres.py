@@ -215,3 +215,29 @@ def test_a_follower_that_is_too_far_behind_loads_all(postgres: Postgres) -> None
         postgres.execute(0, "DELETE FROM behind.headgate_changes")
         store.transact(count_up, AUDIT)
         assert counted(store) == 6
+
+
+def test_a_delay_of_a_login_reaches_the_other_servers(postgres: Postgres) -> None:
+    address = made_in(postgres, "delays")
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(
+                closing(SharedStore(PostgresLog(address, primary_only=True)))
+            ).login_delays()
+            for _ in range(2)
+        )
+
+        def arrives() -> bool:
+            first.publish("0123", 60.0)
+            return second.seconds_left("0123") > 0
+
+        poll_until(arrives, "no delay arrives")
+
+
+def test_the_size_is_that_of_the_tables(postgres: Postgres) -> None:
+    address = made_in(postgres, "sized")
+    with closing(SharedStore(PostgresLog(address, primary_only=True))) as store:
+        size = store.size()
+        assert size is not None
+        assert size.used > 8192
+        assert not size.limit

@@ -188,19 +188,19 @@ def test_a_writer_waits_for_the_others_and_not_for_ever() -> None:
     now = 0.0
     turns = Turns(lambda: now)
     turns.wait()
-    turns.wrote()
+    turns.wrote(0.001)
     turns.wait()  # there is no other
     turns.other_wrote("other")
-    turns.wrote()
+    turns.wrote(0.001)
     began = time.monotonic()
     turns.wait()
     assert time.monotonic() - began >= 0.003
-    turns.wrote()
+    turns.wrote(0.001)
     answered = threading.Timer(0.0005, turns.other_wrote, ["other"])
     answered.start()
     turns.wait()
     answered.join()
-    turns.wrote()
+    turns.wrote(0.001)
     now = 1.0
     turns.wait()
     assert turns.writers == 0

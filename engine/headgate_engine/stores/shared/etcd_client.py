@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,19 @@ class EtcdClient:
             request_serializer=type(request).SerializeToString,
             response_deserializer=response.FromString,
         )
-        return call(request, timeout=self._address.timeout, metadata=self._metadata())
+        metadata = self._metadata()
+        with self._open():
+            return call(request, timeout=self._address.timeout, metadata=metadata)
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Raises StoreUnavailable if another thread has closed the channel meanwhile."""
+        try:
+            yield
+        except ValueError:  # of grpc
+            if not self._closed:
+                raise
+            raise StoreUnavailable("it is closed") from None
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         if not self._address.user:
@@ -203,7 +216,8 @@ class EtcdClient:
     def watch(self, key: bytes, range_end: bytes, revision: int) -> Iterator[Sequence[Any]]:
         """Yields the events of the keys from *revision* on, as they come; ends after `close`.
 
-        With the *revision* 0, it begins now. Raises Compacted, and StoreUnavailable at the end of the connection.
+        With the *revision* 0, it begins now. Raises Compacted, and StoreUnavailable at the end of
+        the connection.
         """
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         create = messages.WatchCreateRequest(key=key, range_end=range_end, start_revision=revision)
@@ -215,9 +229,9 @@ class EtcdClient:
                 response_deserializer=messages.WatchResponse.FromString,
             )
             # A member without a leader ends the watch.
-            call = stream(
-                iter(requests.get, None), metadata=(*self._metadata(), ("hasleader", "true"))
-            )
+            metadata = (*self._metadata(), ("hasleader", "true"))
+            with self._open():
+                call = stream(iter(requests.get, None), metadata=metadata)
         except grpc.RpcError as error:
             self._token = ""
             raise _translated(error) from None

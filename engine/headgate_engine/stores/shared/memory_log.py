@@ -189,7 +189,8 @@ class MemoryLog:
         place = len(data.delays)
         while not self._closed:
             with data.condition:
-                data.condition.wait_for(lambda: self._closed or len(data.delays) > place)
+                while len(data.delays) == place and not self._closed:
+                    data.condition.wait()
                 found = data.delays[place:]
             yield from found
             place += len(found)

@@ -10,7 +10,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -127,7 +127,7 @@ class SharedStore(SharedReads):
             lambda: {record.user.id for record in follower.mirror.tables.users.all()}
         )
         follower.start(start_seconds)
-        self._delays = LoginDelays(log.publish_delay, log.delays, clock)
+        self._delays = LoginDelays(self._publish_delay, self._follow_delays, clock)
         self._delays.start()
         if slot is None or slot.number == 0:  # one of the processes says it
             with suppress(StoreUnavailable):
@@ -220,6 +220,16 @@ class SharedStore(SharedReads):
         """Returns the delays of logins that other servers publish."""
         return self._delays
 
+    def _publish_delay(self, name: str, seconds: float) -> None:
+        """Publishes a delay for servers of this store alone: others may use the same PostgreSQL."""
+        self._log.publish_delay(f"{self.follower.head().epoch}/{name}", seconds)
+
+    def _follow_delays(self) -> Iterator[tuple[str, float]]:
+        for name, seconds in self._log.delays():
+            epoch, _, own = name.partition("/")
+            if epoch == self.follower.head().epoch:
+                yield own, seconds
+
     def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
         """Appends *attempts* to the audit."""
         for place in range(0, len(attempts), MAX_ENTRY_RECORDS):
@@ -277,7 +287,9 @@ class SharedStore(SharedReads):
                     self._check_size(writes)
                     records = tuple(audit(head)) if audit is not None else ()
                     entry, new = self._prepared(tx, head, records, 0 if always else len(records))
+                    sent = self._clock()
                     if self._commit(position, new, writes, entry, ends_at):
+                        self._turns.wrote(self._clock() - sent)
                         self._acknowledge()
                         return result, new.revision
             if self._clock() >= ends_at:
@@ -289,7 +301,6 @@ class SharedStore(SharedReads):
 
     def _acknowledge(self) -> None:
         """Waits until the other processes of this machine have the change that was just made."""
-        self._turns.wrote()
         if self._slot is not None:
             self._slot.wait_for_others(self.follower.mirror.position, _ACKNOWLEDGE_SECONDS)
         if self._export is not None:

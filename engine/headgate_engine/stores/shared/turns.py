@@ -9,7 +9,10 @@ from collections.abc import Callable
 
 # A process counts as a writer for this long after its last change.
 _WRITER_SECONDS = 0.2
-_TURN_SECONDS = 0.004
+# For so long each other writer is waited for: twice the time of a change, within these limits.
+_SHORTEST_TURN_SECONDS, _LONGEST_TURN_SECONDS = 0.004, 0.05
+# The weight of the newest time in the mean.
+_WEIGHT = 0.2
 
 
 class Turns:
@@ -25,6 +28,7 @@ class Turns:
         self._seen: dict[str, float] = {}
         self._since_own: set[str] = set()
         self._has_written = False
+        self._change_seconds = 0.0
 
     def other_wrote(self, server: str) -> None:
         """Notes that the process *server* has written, unless it is this one."""
@@ -35,21 +39,24 @@ class Turns:
             self._since_own.add(server)
             self._condition.notify_all()
 
-    def wrote(self) -> None:
-        """Notes that this process has written."""
+    def wrote(self, seconds: float) -> None:
+        """Notes that this process has written, which took *seconds*."""
         with self._condition:
             self._has_written = True
             self._since_own.clear()
+            self._change_seconds += _WEIGHT * (seconds - self._change_seconds)
 
     def wait(self) -> None:
-        """Waits for the changes of other writers, at most 4 ms for each of them."""
+        """Waits for the changes of other writers, at most 50 ms for each of them."""
         with self._condition:
             oldest = self._clock() - _WRITER_SECONDS
             self._seen = {it: at for it, at in self._seen.items() if at >= oldest}
             others = set(self._seen)
             if self._has_written and not others <= self._since_own:
+                turn = min(_LONGEST_TURN_SECONDS, 2 * self._change_seconds)
                 self._condition.wait_for(
-                    lambda: others <= self._since_own, _TURN_SECONDS * len(others)
+                    lambda: others <= self._since_own,
+                    max(_SHORTEST_TURN_SECONDS, turn) * len(others - self._since_own),
                 )
             self._has_written = False
 
