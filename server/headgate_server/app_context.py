@@ -20,6 +20,7 @@ from headgate_server.auth.browser_logins import SAFE_METHODS, is_browser_login
 from headgate_server.auth.credentials import RequestCredentials
 from headgate_server.auth.directory_login import ISSUER_PREFIX as DIRECTORY_PREFIX
 from headgate_server.auth.errors import Unauthenticated
+from headgate_server.auth.issuer_tokens import create_issuers
 from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.login_ways import login_ways
 from headgate_server.auth.oauth.access_refresh import AccessRefresher, AccessSource
@@ -33,7 +34,7 @@ from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
 from headgate_server.background.group_commit import GroupCommit
 from headgate_server.background.thread_pool import FairThreadPool, Key
 from headgate_server.background.usage_writer import UsageWriter
-from headgate_server.config.jwt import JwtSettings
+from headgate_server.config.effective import configuration_hash
 from headgate_server.config.settings import Settings
 from headgate_server.configured_engine import build_engine
 from headgate_server.gateway.mount import Mount
@@ -51,12 +52,12 @@ from headgate_server.query.background_queries import BackgroundQueries
 from headgate_server.query.executor import QueryExecutor
 from headgate_server.query.prepared import PreparedQueryCache
 from headgate_server.query.user_loader import UserLoader
+from headgate_server.server_status import ServerStatus
 from headgate_server.telemetry.logging import log_error, log_task_error
 from headgate_server.telemetry.metrics import Metrics
 from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
 
 if TYPE_CHECKING:
-    from headgate_server.auth.jwt.issuers import IssuerRegistry
     from headgate_server.auth.oauth.registry import ProviderRegistry
 
 T = TypeVar("T")
@@ -72,11 +73,9 @@ class AppContext:
     Create it in the running event loop. Raises StoreError if the user store cannot be opened.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        # The error of the last reload, because of which the previous settings stay in effect.
-        self.reload_error = ""
+    def __init__(self, settings: Settings, metrics: Metrics, status: ServerStatus) -> None:
+        self.settings, self.metrics, self.status = settings, metrics, status
+        metrics.configuration.read(configuration_hash(settings))
         self.store = open_store(
             settings.store_path,
             settings.store_options(),
@@ -123,7 +122,7 @@ class AppContext:
             metrics,
         )
         self.sign_up_limiter = SignUpLimiter(settings.signup_limit, settings.signup_limit_total)
-        self._issuers = _create_issuers(settings.jwt)
+        self._issuers = create_issuers(settings.jwt)
         self.providers: ProviderRegistry | None = None
         self.providers = self._create_providers(settings)
         self.tracing = tracing(settings.gateway.otlp_endpoint)
@@ -179,6 +178,10 @@ class AppContext:
             return directory
         return self.providers.get(provider) if self.providers is not None else None
 
+    def key_set_ages(self) -> dict[str, float]:
+        """Returns the ages of the key sets of `[auth.jwt]` in seconds, by the host of the URL."""
+        return {} if self._issuers is None else self._issuers.key_set_ages()
+
     def snapshot(self) -> AbstractContextManager[object]:
         """Returns a context in which the requests of one batch read one snapshot of the user store.
 
@@ -190,9 +193,20 @@ class AppContext:
         except StoreUnavailable:
             return nullcontext()
 
+    def _exist(self, user: str, database: str) -> bool:
+        """Returns whether *user* and, unless it is "", *database* are in the user store."""
+        try:
+            return self.engine.user(user) is not None and (
+                not database or self.store.database(database) is not None
+            )
+        except StoreUnavailable:
+            return False
+
     def _create_gateway(self, settings: Settings) -> Gateway:
         if settings.gateway.cortex_metric_names:
             self.metrics.show_cortex_names()
+        if settings.gateway.user_metrics:
+            self.metrics.show_users(self._exist)
         return Gateway(
             settings.gateway, self.engine, self.metrics, self.tracing, self.run_in_thread
         )
@@ -298,7 +312,7 @@ class AppContext:
         settings stay in effect.
         """
         previous = self._issuers
-        issuers = _create_issuers(settings.jwt, previous)
+        issuers = create_issuers(settings.jwt, previous)
         providers = self._create_providers(settings)
         gateway = self._create_gateway(settings)
         self._close_in_background(self.gateway.close_when_idle())
@@ -309,6 +323,7 @@ class AppContext:
         if previous is not None:
             self._close_in_background(previous.retire())
         self.settings, self._issuers, self.gateway = settings, issuers, gateway
+        self.metrics.configuration.read(configuration_hash(settings))
         self.engine.external_passwords = settings.external_passwords
         ways = login_ways(settings, self.engine, self.run_in_thread, self.metrics.sign_in)
         self._authenticator.reconfigure(settings.shared_secrets, issuers, ways)
@@ -383,18 +398,3 @@ class AppContext:
         if finished:
             self.store.close()
         return finished
-
-
-def _create_issuers(
-    settings: JwtSettings, previous: "IssuerRegistry | None" = None
-) -> "IssuerRegistry | None":
-    """Returns the issuers of *settings*, or None if they are disabled.
-
-    *previous* is the registry that the new one replaces. Raises ValueError for invalid settings.
-    """
-    if not settings.enabled:
-        return None
-    # Imported on demand: the libraries of tokens take a fifth of a server's start.
-    from headgate_server.auth.jwt.issuers import IssuerRegistry
-
-    return IssuerRegistry(settings, previous=previous)

@@ -48,6 +48,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse, RawHeaders, Response
 from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS
 from headgate_server.http.trusted_proxies import TrustedProxies
+from headgate_server.server_status import ServerStatus
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.access_log import log_access
 from headgate_server.telemetry.log_message import log_message
@@ -71,7 +72,7 @@ class Application:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.metrics = Metrics()
+        self.metrics, self.status = Metrics(), ServerStatus(reload=self.reconfigure)
         self.close_deadline = math.inf  # loop time; at shutdown, statements may run until then
         self.finished = True  # False if statements were still running at `close_deadline`
         self._settings = settings
@@ -92,11 +93,10 @@ class Application:
             self._context.reconfigure(reload_settings(self._context.settings, os.environ))
         # ValueError: a file that was valid during `reload_settings` has changed since.
         except (ConfigurationError, ValueError) as error:
-            self._context.reload_error = str(error)
-            self.metrics.set_reload_result(well=False)
+            self.status.reload_error = str(error)
+            self.metrics.configuration.refused()
             raise ConfigurationError(str(error)) from None
-        self._context.reload_error = ""
-        self.metrics.set_reload_result(well=True)
+        self.status.reload_error = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, a WebSocket or the lifespan events (ASGI)."""
@@ -150,7 +150,7 @@ class Application:
         The error is logged.
         """
         try:
-            self._context = AppContext(self._settings, self.metrics)
+            self._context = AppContext(self._settings, self.metrics, self.status)
         except (StoreError, ValueError) as error:  # ValueError: a file of a setting has changed
             logs.log_error(str(error))
             return False
@@ -210,6 +210,7 @@ class Application:
         """Counts the request in the metrics, and writes it to the access log."""
         seconds = time.perf_counter() - started
         self.metrics.request(request.route, _method_label(request), status, seconds)
+        self.metrics.user_request(request.log.user, request.log.database, status)
         log_access(
             request.address, request.method, request.route, status, size, seconds, request.log
         )

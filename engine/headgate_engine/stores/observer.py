@@ -13,6 +13,9 @@ class StoreObserver:
     def changed(self, seconds: float) -> None:
         """A change was made or refused, after *seconds*."""
 
+    def audit_file_failed(self) -> None:
+        """The audit file could not be written, so a change was refused."""
+
     def conflicted(self) -> None:
         """A change ran again, because the change of another process came first."""
 

@@ -8,6 +8,7 @@ from headgate_engine import StoreCondition, StoreUnavailable
 from headgate_server.app_context import AppContext
 from headgate_server.formats import JsonEncoder, ResultEncoder
 from headgate_server.gateway.mount import Mount
+from headgate_server.http.gzip import accepts_gzip, encode_body
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response, content_headers
 from headgate_server.telemetry.logging import log_error
@@ -52,8 +53,9 @@ async def health(
 ) -> Response:
     """Returns InfluxDB's health document, with a check for each upstream store.
 
-    The status is 503, with `fail` in the document, in two cases:
+    The status is 503, with `fail` in the document, in three cases:
 
+    - the server is stopping, and still answers (`shutdown-delay`);
     - the user store cannot be read;
     - upstream stores are configured, and every upstream store is unusable.
     """
@@ -61,7 +63,9 @@ async def health(
     problem, condition = await context.run_probe(partial(_probe, context))
     store_problem = problem
     healths = await _upstream_states(context)
-    if not problem and healths and not any(state.usable for _, state in healths):
+    if context.status.is_stopping:
+        problem = "stopping: send further requests to another server"
+    elif not problem and healths and not any(state.usable for _, state in healths):
         problem = "no upstream store can be used"
     unavailable = [name for name, state in healths if not state.usable]
     ready = "ready for queries and writes"
@@ -105,7 +109,7 @@ def _checks(
     context: AppContext, states: Sequence[tuple[str, StoreHealth]]
 ) -> Iterator[dict[str, str]]:
     """Yields the checks of /health: one for a failed reload, and one for each upstream store."""
-    if context.reload_error:
+    if context.status.reload_error:
         # The log has the reason. It may name a file, which clients must not learn.
         text = "the last reload failed: the previous configuration stays in effect"
         yield {"name": "configuration", "status": "fail", "message": text}
@@ -127,8 +131,11 @@ async def show_metrics(
     else:
         await _authenticate_if_required(request, context)
     accept = request.headers.get("accept", "")[:_MAX_ACCEPT_CHARS]
+    gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
+    context.metrics.configuration.key_sets(context.key_set_ages())
     text, media_type = await context.run_probe(partial(_render_metrics, context, accept))
-    return Response(text, raw_headers=content_headers(media_type))
+    body = await context.run_probe(partial(encode_body, text, gzip=gzip))
+    return Response(body, raw_headers=content_headers(media_type, gzip=gzip))
 
 
 def _render_metrics(context: AppContext, accept: str) -> tuple[bytes, str]:
@@ -136,10 +143,16 @@ def _render_metrics(context: AppContext, accept: str) -> tuple[bytes, str]:
     sessions = context.engine.sessions
     try:
         counts = context.store.account_counts(sessions.limits, sessions.now())
-        context.metrics.accounts.set(counts)
+        context.metrics.accounts.set(
+            counts,
+            users=context.store.user_count(),
+            admins=context.store.admin_count(),
+            databases=len(context.store.databases()),
+        )
         context.metrics.store.set_condition(context.store.condition())
+        context.metrics.store.set_size(context.store.size())
     except StoreUnavailable as error:  # the other metrics are shown all the same
-        log_error(f"sessions and keys cannot be counted: {error}")
+        log_error(f"the user store cannot be counted: {error}")
     return context.metrics.render(accept)
 
 

@@ -240,6 +240,20 @@ DESCRIPTION: dict[str, Any] = {
                 },
             }
         },
+        "/api/reload": {
+            "post": {
+                "operationId": "reload",
+                "summary": "Reads the configuration again, for administrators",
+                "security": _SECURITY,
+                "responses": {
+                    "200": {"description": "The settings are in effect"},
+                    "202": {"description": "Each worker reads them within a moment"},
+                    **_ERROR_RESPONSES,
+                    "400": _response("An invalid setting; the former ones stay", "Error"),
+                    "403": _response("The user is no administrator", "Error"),
+                },
+            }
+        },
         **ACCOUNT_PATHS,
         "/api/v1/prom/write": _remote_path(
             "remoteWrite",

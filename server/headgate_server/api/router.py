@@ -21,6 +21,7 @@ from headgate_server.api.prometheus_remote import (
     prom_write,
 )
 from headgate_server.api.query import query
+from headgate_server.api.reload import reload
 from headgate_server.api.whoami import whoami
 from headgate_server.api.write import write, write_v2
 from headgate_server.app_context import AppContext
@@ -48,6 +49,7 @@ _HANDLERS: dict[str, Handler] = {
     "/api/whoami": whoami,
     "/api/access": access,
     "/api/apply": apply,
+    "/api/reload": reload,
     "/access/v1/evaluation": evaluate,
     "/access/v1/evaluations": evaluate_all,
     "/access/v1/search/subject": search_subjects,

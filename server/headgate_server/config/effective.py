@@ -1,5 +1,6 @@
 """Prints the effective configuration as TOML, with the source of each value and without secrets."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,9 +20,11 @@ from headgate_server.config.loader import (
 from headgate_server.config.oauth import RIGHTS_OPTIONS
 from headgate_server.config.option_fields import Option, OptionType, options_of
 from headgate_server.config.route import Route
+from headgate_server.config.settings import Settings
 
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 _URL = re.compile(r"\s*https?://", re.IGNORECASE)  # its login and its query may be secrets
+_SHARED_SECTIONS = ("auth", GATEWAY_SECTION)
 # An option that another option without a field may set, too.
 _ALTERNATIVE_KEYS = {"grant-sync": "skip-org-role-sync"}
 
@@ -34,6 +37,21 @@ def print_configuration(configuration: Configuration) -> str:
     configuration file with the same settings.
     """
     return "\n".join(_lines(configuration)).lstrip("\n") + "\n"
+
+
+def configuration_hash(settings: Settings) -> str:
+    """Returns a hash of the settings that servers with one user store need alike.
+
+    These are the sections `[auth]` and `[gateway]` and the tables below, without secrets and
+    without the addresses of upstream stores.
+    """
+    section, chosen = "", []
+    for line in _lines(Configuration(settings)):
+        if line.startswith("["):
+            section = line.strip("[]").partition(".")[0]
+        if section in _SHARED_SECTIONS and not line.startswith("urls = "):
+            chosen.append(line)
+    return hashlib.sha256("\n".join(chosen).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _lines(configuration: Configuration) -> Iterator[str]:

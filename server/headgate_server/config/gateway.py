@@ -180,6 +180,9 @@ class GatewaySettings:
         "`true` permits `tenant-name`, which accepts requests without a login", False
     )
     cortex_metric_names: bool = option("Also export the metrics of cortex-gateway", False)
+    user_metrics: bool = option(
+        "Export `headgate_user_requests_total`: requests by user and database", False
+    )
     otlp_endpoint: str = option("OTLP/HTTP collector of traces (note 4)", "")
 
     @property

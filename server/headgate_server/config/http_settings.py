@@ -144,6 +144,11 @@ class HTTPSettings:
     idle_timeout: float = option(
         "Time until the client's next request; `0s`: no limit", 120.0, section="http"
     )
+    shutdown_delay: float = option(
+        "After SIGTERM: time for which /health fails and requests are still answered",
+        0.0,
+        section="http",
+    )
     workers: int = option(
         "Worker processes on one store, 1 to 64",
         1,

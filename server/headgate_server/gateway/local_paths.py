@@ -108,6 +108,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/api/whoami": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/access": Endpoint(("GET",), Requirement.LOCAL_ONLY),
     "/api/apply": Endpoint(("POST",), Requirement.LOCAL_ONLY),
+    "/api/reload": Endpoint(("POST",), Requirement.LOCAL_ONLY),
     **dict.fromkeys(
         (
             *("/access/v1/evaluation", "/access/v1/evaluations"),

@@ -5,6 +5,7 @@ import grp
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ class Listeners:
     tcp: socket.socket
     unix: socket.socket | None = None
     path: str = ""  # the unix socket's
+    inherited: bool = False  # from systemd, which keeps them
 
     def addresses(self, scheme: str) -> str:
         """Returns the addresses as text for the log. *scheme* is `http` or `https`."""
@@ -44,12 +46,20 @@ class Listeners:
         self.tcp.close()
         if self.unix is not None:
             self.unix.close()
+            if self.inherited:
+                return
             with suppress(FileNotFoundError):
                 os.unlink(self.path)
 
 
-def listen(settings: Settings) -> Listeners:
-    """Returns the listeners for *settings*. Raises ListenError."""
+def listen(settings: Settings, inherited: Sequence[socket.socket] = ()) -> Listeners:
+    """Returns the listeners for *settings*, or those that are *inherited*. Raises ListenError.
+
+    Inherited are one TCP socket, and at most one unix socket: their addresses replace those of
+    *settings*.
+    """
+    if inherited:
+        return _inherited(inherited)
     tcp = _listen_tcp(*settings.address())
     if not settings.unix_socket_enabled:
         return Listeners(tcp)
@@ -58,6 +68,20 @@ def listen(settings: Settings) -> Listeners:
     except ListenError:
         tcp.close()
         raise
+
+
+def _inherited(sockets: Sequence[socket.socket]) -> Listeners:
+    tcp = [one for one in sockets if one.family in (socket.AF_INET, socket.AF_INET6)]
+    unix = [one for one in sockets if one.family == socket.AF_UNIX]
+    stream = all(one.type == socket.SOCK_STREAM for one in sockets)
+    if len(tcp) != 1 or len(unix) > 1 or len(tcp) + len(unix) != len(sockets) or not stream:
+        raise ListenError(
+            "cannot use the sockets of systemd: expected ListenStream once for TCP, and at most"
+            " once for a path"
+        )
+    if not unix:
+        return Listeners(tcp[0], inherited=True)
+    return Listeners(tcp[0], unix[0], unix[0].getsockname(), inherited=True)
 
 
 def check_tcp(host: str, port: int) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 from headgate_server.config.settings import Settings
-from headgate_server.serving.listeners import Listeners, listen
+from headgate_server.serving.listeners import ListenError, Listeners, listen
+from headgate_server.serving.service_manager import ServiceManager, inherited_sockets
 from headgate_server.serving.startup_checks import check
 from headgate_server.serving.store_preparation import prepare_store
 from headgate_server.serving.supervisor import Supervisor
@@ -38,8 +39,12 @@ def open_and_run(
     *environment* may declare the first users. Raises ConfigurationError, StoreError, ListenError or
     CertificateError before *run* is called.
     """
-    check(settings)
-    listeners = listen(settings)
+    try:
+        inherited = inherited_sockets(environment)
+    except OSError as error:
+        raise ListenError(f"cannot use the sockets of systemd: {error.strerror}") from None
+    check(settings, listens=not inherited)
+    listeners = listen(settings, inherited)
     try:
         settings = prepare_store(settings, environment)
         scheme = "https" if settings.https_enabled else "http"
@@ -56,8 +61,9 @@ def open_and_run(
 
 
 def _run(settings: Settings, listeners: Listeners) -> int:
+    manager = ServiceManager(os.environ)
     if settings.workers == 1:
-        run_worker(settings, listeners)
+        run_worker(settings, listeners, manager=manager)
         return 0
     with shared_folder():
-        return Supervisor(settings, listeners).run()
+        return Supervisor(settings, listeners, manager).run()

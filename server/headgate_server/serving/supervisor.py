@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -18,6 +19,7 @@ from headgate_engine import PositionSlot
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import Listeners
+from headgate_server.serving.service_manager import ServiceManager
 from headgate_server.serving.shutdown import GRACE_SECONDS
 from headgate_server.serving.thread_stacks import block_stack_signals
 from headgate_server.serving.tls import CertificateError
@@ -39,21 +41,25 @@ class _Worker:
     parent_pipe: Connection
     slot: PositionSlot | None
     started: bool = False
+    alive_at: float = 0.0  # when it last said so, by the monotonic clock
     needs_reload: bool = False  # has to reload its configuration once it has started
 
 
 class Supervisor:
-    """Starts, watches and replaces the workers that *settings* require, on *listeners*."""
+    """Starts, watches and replaces the workers that *settings* require, on *listeners*.
 
-    def __init__(self, settings: Settings, listeners: Listeners) -> None:
-        self._settings = settings
+    *manager* is told of the state. It gets signs of life only while all workers give them.
+    """
+
+    def __init__(self, settings: Settings, listeners: Listeners, manager: ServiceManager) -> None:
+        self._settings, self._manager = settings, manager
         self._listeners = listeners
         self._workers: list[_Worker] = []
         # How far each worker has come in a store that several machines share.
         self._positions = (
             _SPAWN.RawArray("q", settings.workers) if settings.is_store_shared else None
         )
-        self._any_started = False
+        self._any_started = self._is_ready = False
         self._backoff_seconds = _MIN_BACKOFF_SECONDS
         self._next_start = 0.0  # by the monotonic clock
 
@@ -80,7 +86,7 @@ class Supervisor:
             self._start()
         while True:
             ends = [worker.process.sentinel for worker in self._workers]
-            pipes = [worker.parent_pipe for worker in self._workers if not worker.started]
+            pipes = [worker.parent_pipe for worker in self._workers]
             ready = wait([signal_reader, *ends, *pipes], self._seconds_until_start())
             if signal_reader in ready and not self._handle_signals(signal_reader.recv(64)):
                 return 0
@@ -120,11 +126,14 @@ class Supervisor:
         Returns False after SIGTERM or SIGINT. Otherwise reloads the settings, as SIGHUP requires.
         """
         if set(numbers) & set(_END_SIGNALS):
+            self._manager.stopping()
             return False
+        self._manager.reloading()
         self._reload_settings()
         for worker in self._workers:
             worker.needs_reload = True
             self._reload_worker(worker)
+        self._manager.ready()
         return True
 
     def _reload_settings(self) -> None:
@@ -152,10 +161,9 @@ class Supervisor:
         """
         for worker in list(self._workers):
             with suppress(EOFError, OSError):
-                if not worker.started and worker.parent_pipe.poll():
-                    worker.started = self._any_started = bool(worker.parent_pipe.recv())
-                    self._backoff_seconds = _MIN_BACKOFF_SECONDS
-                    self._reload_worker(worker)
+                while worker.parent_pipe.poll():
+                    worker.parent_pipe.recv()
+                    self._note_life(worker)
             if not worker.process.is_alive():
                 self._remove_worker(worker)
                 if not self._any_started and (worker.process.exitcode or 0) > 0:
@@ -166,6 +174,22 @@ class Supervisor:
                 self._start()
         return True
 
+    def _note_life(self, worker: _Worker) -> None:
+        """Notes that *worker* works. The first time, it has just started."""
+        worker.alive_at = time.monotonic()
+        if not worker.started:
+            worker.started = self._any_started = True
+            self._backoff_seconds = _MIN_BACKOFF_SECONDS
+            self._reload_worker(worker)
+            if not self._is_ready and all(one.started for one in self._workers):
+                self._is_ready = True
+                self._manager.ready()
+        pause = self._manager.watchdog_pause
+        if pause is not None:
+            oldest = worker.alive_at - pause
+            if all(one.alive_at >= oldest for one in self._workers if one.started):
+                self._manager.sign_of_life()
+
     def _remove_worker(self, worker: _Worker) -> None:
         pid, code = worker.process.pid, worker.process.exitcode
         metrics.remove_worker(pid or 0)
@@ -175,6 +199,7 @@ class Supervisor:
         self._workers.remove(worker)
         if worker.started:
             logs.log_error(f"worker {pid} ended (exit status {code}), starting another")
+            metrics.count_restart()
             return
         logs.log_error(f"a worker could not start (exit status {code})")
         # The other workers go on. The next attempt waits (back-off): the cause may be temporary.
@@ -188,7 +213,7 @@ class Supervisor:
         """
         for worker in self._workers:
             worker.process.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS + 10
+        deadline = time.monotonic() + self._settings.shutdown_delay + GRACE_SECONDS + 10
         while alive := [w.process.sentinel for w in self._workers if w.process.is_alive()]:
             ready = wait([signal_reader, *alive], max(0.0, deadline - time.monotonic()))
             if not ready or (
@@ -206,10 +231,15 @@ def _worker_main(settings: Settings, listeners: Listeners, child_pipe: Connectio
     """Runs a worker in its own process. Reports its start through *child_pipe*."""
     threading.Thread(target=_end_with_parent, args=(child_pipe,), daemon=True).start()
     try:
-        run_worker(settings, listeners, lambda: child_pipe.send(True))
+        run_worker(settings, listeners, alive=partial(_say_alive, child_pipe))
     except CertificateError as error:
         logs.log_error(str(error))
         raise SystemExit(1) from None
+
+
+def _say_alive(child_pipe: Connection) -> None:
+    with suppress(OSError):  # the supervisor has ended: `_end_with_parent` ends this process
+        child_pipe.send(True)
 
 
 def _end_with_parent(child_pipe: Connection) -> None:

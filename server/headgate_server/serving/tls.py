@@ -27,6 +27,10 @@ class Certificate:
         self._load(_context())  # a partial failure must not affect the context in use
         self._load(self.context)
 
+    def ends_at(self) -> float:
+        """Returns when the certificate in the file ends, in Unix seconds."""
+        return certificate_end(self._certificate)
+
     def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
         """Loads certificate and key into *context*, and returns it. Raises CertificateError."""
         for path in (self._certificate, self._key):
@@ -60,3 +64,21 @@ def _check_readable(path: str) -> None:
             pass
     except OSError as error:
         raise CertificateError(f"cannot read {path}: {error.strerror}") from None
+
+
+def certificate_end(path: str) -> float:
+    """Returns when the first certificate in the PEM file *path* ends, in Unix seconds.
+
+    Raises CertificateError.
+    """
+    # Imported on demand: a server without TLS needs no library for certificates.
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        with open(path, "rb") as file:
+            first, *_ = load_pem_x509_certificates(file.read())
+    except OSError as error:
+        raise CertificateError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise CertificateError(f"cannot read {path}: not a certificate in PEM") from None
+    return first.not_valid_after_utc.timestamp()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from headgate_server.serving.idle_connections import IdleConnections
 from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.relayed_connections import RelayedConnections
 from headgate_server.serving.server_state import ServerState
+from headgate_server.serving.service_manager import ServiceManager
 from headgate_server.serving.shutdown import Acceptor, shut_down
 from headgate_server.serving.thread_stacks import install_stack_signals
 from headgate_server.serving.tls import Certificate, CertificateError
@@ -45,13 +47,19 @@ def _no_op() -> None:
 
 
 def run_worker(
-    settings: Settings, listeners: Listeners, started: Callable[[], None] = _no_op
+    settings: Settings,
+    listeners: Listeners,
+    started: Callable[[], None] = _no_op,
+    alive: Callable[[], None] = _no_op,
+    manager: ServiceManager | None = None,
 ) -> None:
     """Serves on *listeners* until SIGTERM or SIGINT, then finishes the running requests.
 
     Requests that still run after `GRACE_SECONDS`, or when the same signal comes again, are aborted.
-    The process then exits with status 1. *started* is called once connections are accepted. SIGHUP
-    reloads the configuration of tokens and gateway, and the certificate. Raises CertificateError.
+    The process then exits with status 1. *started* is called once connections are accepted, and
+    *alive* once a second. SIGHUP reloads the configuration of tokens and gateway, and the
+    certificate. *manager* is told of the state of a server without a supervisor. Raises
+    CertificateError.
     """
     logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
     install_early_signal_handlers()
@@ -61,6 +69,11 @@ def run_worker(
         started()
 
     server = make_server(_current_settings(settings), listeners, serving)
+    if manager is None:  # the supervisor receives SIGHUP, and passes it on
+        server.application.status.reload = lambda: os.kill(os.getppid(), signal.SIGHUP)
+    else:
+        server.manager = manager
+    server.alive = alive
     for number in _END_SIGNALS:
         # From here on no signal handler raises: the event loop would drop the exception.
         signal.signal(number, server.handle_exit)
@@ -108,9 +121,11 @@ def make_server(
         networks = settings.trusted_proxies
         relayed = RelayedConnections(networks, limits, idle, state, metrics, make_connection)
     handshake = settings.read_header_timeout
-    return WorkerServer(
+    server = WorkerServer(
         application, state, make_connection, listeners, certificate, handshake, started, relayed
     )
+    server.shutdown_delay = settings.shutdown_delay
+    return server
 
 
 def _current_settings(settings: Settings) -> Settings:
@@ -146,6 +161,10 @@ class WorkerServer:
     ) -> None:
         self.application = application
         self.should_exit = False
+        self.manager = ServiceManager({})
+        self.alive: Callable[[], None] = _no_op  # called once a second
+        self.application.status.reload = self.reload
+        self.shutdown_delay = 0.0  # how long requests are still answered after a signal to end
         self.failed = False  # whether the application could not start
         self._state = state
         self._make_connection = make_connection
@@ -168,6 +187,7 @@ class WorkerServer:
         servers = await self._listen()
         try:
             self._on_started()
+            self.manager.ready()
             await self._run_ticks()
         finally:
             await shut_down(servers, self._state, self.application)
@@ -179,6 +199,7 @@ class WorkerServer:
             loop.add_signal_handler(signal.SIGHUP, self.reload)
         if _early_reload_signals:
             self.reload()  # SIGHUP may have come after the configuration was read
+        self._show_certificate()
         self._set_date()
         if self._relayed is not None:
             return self._listen_for_headers(self._relayed)
@@ -211,14 +232,25 @@ class WorkerServer:
         self.should_exit = True
 
     async def _run_ticks(self) -> None:
-        """Flushes the metrics every 0.1 s, and checks connections' deadlines once a second."""
+        """Flushes the metrics every 0.1 s, and checks connections' deadlines once a second.
+
+        Returns `shutdown_delay` after a signal to end. Until then, /health fails and all requests
+        are answered: a load balancer has the time to choose another server.
+        """
+        loop, ends_at = asyncio.get_running_loop(), math.inf
         for tick in count():
-            if self.should_exit:
+            if self.should_exit and not self.application.status.is_stopping:
+                self.application.status.is_stopping = True
+                self.manager.stopping()
+                ends_at = loop.time() + self.shutdown_delay
+            if loop.time() >= ends_at:
                 return
             self.application.metrics.flush()
             if tick % _TICKS_PER_CHECK == 0:
                 self._set_date()
-                self._state.check_deadlines(asyncio.get_running_loop().time())
+                self.alive()
+                self.manager.sign_of_life()
+                self._state.check_deadlines(loop.time())
             await asyncio.sleep(_TICK_SECONDS)
 
     def _set_date(self) -> None:
@@ -230,6 +262,13 @@ class WorkerServer:
 
         After an error, which is logged, the former settings or the former certificate stay in use.
         """
+        self.manager.reloading()
+        try:
+            self._reload()
+        finally:
+            self.manager.ready()
+
+    def _reload(self) -> None:
         try:
             self.application.reconfigure()
         except ConfigurationError as error:
@@ -245,7 +284,14 @@ class WorkerServer:
         except CertificateError as error:
             logs.log_error(f"{error}; the former certificate stays in use")
         else:
+            self._show_certificate()
             logs.log_info("certificate read again")
+
+    def _show_certificate(self) -> None:
+        """Shows in the metrics when the server's certificate ends."""
+        if self._certificate is not None:
+            metrics = self.application.metrics.configuration
+            metrics.certificate("server", self._certificate.ends_at())
 
 
 def _reduce_garbage_collection() -> None:

@@ -23,8 +23,20 @@ class AccountGauges:
             multiprocess_mode="mostrecent",
         )
 
-    def set(self, counts: AccountCounts) -> None:
-        """Sets the gauges to *counts*."""
+        self._users, self._admins, self._databases = (
+            Gauge(name, text, registry=registry, multiprocess_mode="mostrecent")
+            for name, text in (
+                ("headgate_users", "Users in the user store."),
+                ("headgate_admins", "Active users with the admin flag."),
+                ("headgate_databases", "Databases in the user store."),
+            )
+        )
+
+    def set(self, counts: AccountCounts, *, users: int, admins: int, databases: int) -> None:
+        """Sets the gauges to *counts*, and to the numbers of *users* and so on."""
+        self._users.set(users)
+        self._admins.set(admins)
+        self._databases.set(databases)
         self._sessions.set(counts.sessions_active)
         self._keys.labels("active").set(counts.keys_active)
         self._keys.labels("expiring_7d").set(counts.keys_expiring)

@@ -6,7 +6,7 @@ all workers.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from importlib.metadata import version
@@ -25,10 +25,17 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from headgate_grammar import Statement
 from headgate_server.telemetry.account_gauges import AccountGauges
+from headgate_server.telemetry.configuration_metrics import ConfigurationMetrics
 from headgate_server.telemetry.metric_buffer import CounterGroup, MetricBuffer
-from headgate_server.telemetry.metrics_folder import FolderCollector, create_owned_folder
+from headgate_server.telemetry.metrics_folder import (
+    FolderCollector,
+    add_restart,
+    create_owned_folder,
+)
+from headgate_server.telemetry.process_metrics import ServerProcessCollector
 from headgate_server.telemetry.sign_in_metrics import SignInMetrics
 from headgate_server.telemetry.store_metrics import StoreMetrics
+from headgate_server.telemetry.user_metrics import UserMetrics
 
 # A `_created` series would add a line to each counter, without any use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -82,7 +89,9 @@ class Metrics:
         own = self._own = CollectorRegistry()
         self._all = own if not several else CollectorRegistry()
         if several:
-            self._all.register(FolderCollector(Path(os.environ[_FOLDER_VARIABLE])))
+            folder = FolderCollector(Path(os.environ[_FOLDER_VARIABLE]))
+            self._all.register(folder)
+            self._all.register(ServerProcessCollector(folder.pids))
         else:
             ProcessCollector(registry=own)
         self._requests = Counter(
@@ -176,14 +185,9 @@ class Metrics:
         )
         # Counted here, and set in the gauge by `flush`. All changes come from the event loop.
         self._open_by_upstream: dict[str, int] = {}
-        self._reloaded = Gauge(
-            "headgate_config_last_reload_successful",
-            "1 if the last reload of the configuration succeeded; 0 if not, and the former stays.",
-            registry=own,
-            multiprocess_mode="livemin",
-        )
-        self._reloaded.set(1)
+        self.configuration = ConfigurationMetrics(own)
         self._cortex: tuple[Counter, Counter, Counter] | None = None
+        self._users: UserMetrics | None = None
         self._tenant_labels: set[str] = set()
         build = Gauge(
             "headgate_build_info",
@@ -243,6 +247,16 @@ class Metrics:
                 ),
             )
 
+    def show_users(self, exists: Callable[[str, str], bool]) -> None:
+        """Adds the metric of requests by user and database; see `UserMetrics`."""
+        if self._users is None:
+            self._users = UserMetrics(self._own, self._buffer, exists)
+
+    def user_request(self, user: str, databases: str, status: int) -> None:
+        """Counts a request of *user*. Does nothing before `show_users` is called."""
+        if self._users is not None and user:
+            self._users.count(user, databases, status)
+
     def count_forwarded(self, tenants: Sequence[str], component: str) -> None:
         """Counts a request of *tenants* that is forwarded to *component*.
 
@@ -274,10 +288,6 @@ class Metrics:
         """
         if self._cortex is not None:
             self._cortex[1].labels(reason).inc()
-
-    def set_reload_result(self, *, well: bool) -> None:
-        """Records whether the last reload of the configuration went *well*."""
-        self._reloaded.set(int(well))
 
     def connection(self, change: int) -> None:
         """Adds *change* to the number of open connections."""
@@ -374,3 +384,8 @@ def shared_folder() -> Iterator[None]:
 def remove_worker(pid: int) -> None:
     """Removes the gauges of the ended worker *pid*, such as its number of open connections."""
     mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def count_restart() -> None:
+    """Counts a worker that is started in place of one that has ended."""
+    add_restart(Path(os.environ[_FOLDER_VARIABLE]))

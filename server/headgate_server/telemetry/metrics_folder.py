@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from headgate_server.telemetry.process_metrics import is_of_this_server
+
 _PREFIX = "headgate-metrics-"
 _LOCK = "owner"  # the lock file; the files of prometheus_client end in .db
+_RESTARTS = "restarts"
 
 
 class FolderCollector(Collector):
@@ -34,7 +37,23 @@ class FolderCollector(Collector):
         """Returns the sums over all workers."""
         files = [str(path) for path in self._folder.glob("*.db") if _size(path)]
         found: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-        return found
+        restarts = CounterMetricFamily(
+            "headgate_worker_restarts",
+            "Workers started in place of one that has ended.",
+            value=_size(self._folder / _RESTARTS),
+        )
+        return [*found, restarts]
+
+    def pids(self) -> Iterable[int]:
+        """Yields the ids of the server's processes: of the supervisor, and of each worker."""
+        named = {int(path.stem.rpartition("_")[2]) for path in self._folder.glob("*_*.db")}
+        return (pid for pid in sorted({os.getppid(), *named}) if is_of_this_server(pid))
+
+
+def add_restart(folder: Path) -> None:
+    """Counts a restart of a worker in *folder*: the size of a file is their number."""
+    with (folder / _RESTARTS).open("ab") as file:
+        file.write(b".")
 
 
 def _size(path: Path) -> int:

@@ -31,6 +31,11 @@ class StoreMetrics(StoreObserver):
             "Changes that ran again, because another process's change came first.",
             registry=registry,
         )
+        self._audit_failures = Counter(
+            "headgate_audit_file_failures",
+            "How often the audit file could not be written: changes are refused meanwhile.",
+            registry=registry,
+        )
         self._reloads = Counter(
             "headgate_store_reloads",
             "How often all data of a shared store was loaded again.",
@@ -75,6 +80,10 @@ class StoreMetrics(StoreObserver):
     def changed(self, seconds: float) -> None:
         """Records the time of one change."""
         self._buffer.observe(self._seconds, ("change",), seconds)
+
+    def audit_file_failed(self) -> None:
+        """Counts a failure of the audit file."""
+        self._audit_failures.inc()
 
     def conflicted(self) -> None:
         """Counts a change that ran again."""

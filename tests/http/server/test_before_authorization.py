@@ -16,6 +16,7 @@ from headgate_server.config.settings import Settings
 from headgate_server.http.errors import Overloaded
 from headgate_server.http.request import Request
 from headgate_server.query.executor import QueryExecution
+from headgate_server.server_status import ServerStatus
 from headgate_server.telemetry.metrics import Metrics
 from support.gateway_fixtures import ANN, TWO, configured, upstream
 from support.raw_upstream import raw_upstream
@@ -137,7 +138,7 @@ def work(service: AppContext, name: str, text: str) -> QueryExecution:
 @asynccontextmanager
 async def running(path: Path) -> AsyncIterator[tuple[AppContext, Slow]]:
     settings = Settings(store_path=str(path / "users.db"), bcrypt_cost=4)
-    service, slow = AppContext(settings, Metrics()), Slow()
+    service, slow = AppContext(settings, Metrics(), ServerStatus(lambda: None)), Slow()
     service.engine.parse = slow
     # The users of these tests are not in the user store.
     service.engine.renew = lambda principal: principal  # type: ignore[method-assign]

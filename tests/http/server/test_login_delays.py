@@ -85,12 +85,14 @@ def test_an_attempt_that_is_not_a_failure_is_told_to_no_server(
 def test_a_store_that_is_away_delays_and_refuses_no_login() -> None:
     failed = threading.Event()
 
-    def away(*_: object) -> Iterator[tuple[str, float]]:
+    def send(name: str, seconds: float) -> None:
+        raise StoreUnavailable("away")
+
+    def follow() -> Iterator[tuple[str, float]]:
         failed.set()
         raise StoreUnavailable("away")
-        yield
 
-    delays = LoginDelays(lambda name, seconds: next(away()), away)
+    delays = LoginDelays(send, follow)
     delays.start()
     throttle = Throttle(3, 20, delays=delays)
     for _ in range(3):
@@ -133,7 +135,7 @@ def test_the_name_of_a_delay_shows_neither_user_nor_address() -> None:
     with closing(SharedStore(MemoryLog(data))) as store:
         throttle = Throttle(1, 20, delays=store.login_delays())
         fail(throttle, "todd")
-        poll_until(lambda: data.delays, "no delay is published")
+        poll_until(lambda: bool(data.delays), "no delay is published")
         ((name, seconds),) = data.delays
         epoch, _, digest = name.partition("/")
         assert epoch == store.follower.head().epoch

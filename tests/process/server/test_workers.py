@@ -1,8 +1,10 @@
 """Several worker processes: metrics of all, and replacement of a dead worker."""
 
 import http.client
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +40,12 @@ def settled(server: Server, requests: int) -> dict[tuple[str, ...], float]:
         counted.clear()
         counted.update(samples(server.request("GET", "/metrics")))
         every = [(key, n) for key, n in counted.items() if key[0] == "headgate_http_requests_total"]
-        return sum(number for key, number in every if key[2] in ("/query", "other")) == requests
+        times = counted.get(("headgate_http_request_duration_seconds_count", "/query"), 0)
+        by_route = sum(number for key, number in every if key[2] == "/query")
+        # A worker may be in the middle of writing its counts.
+        return times == by_route and (
+            sum(number for key, number in every if key[2] in ("/query", "other")) == requests
+        )
 
     poll_until(there, "the requests are never counted")
     return counted
@@ -153,3 +160,24 @@ def accepting(server: ServerProcess) -> list[int]:
 
 def sockets(pid: int) -> int:
     return sum(target.startswith("socket:") for target in open_files(pid))
+
+
+def test_process_metrics_are_those_of_all_processes(
+    serve_process: Callable[..., ServerProcess],
+) -> None:
+    server = serve_process("--workers", "2").bootstrap()
+    assert server.process is not None
+    before = server.workers()
+    os.kill(min(before), signal.SIGKILL)
+    poll_until(lambda: len(server.workers() - before) == 1, "the worker is replaced")
+    poll_until(server.answers, "it serves again")
+    found = samples(server.request("GET", "/metrics"))
+    assert found["headgate_worker_restarts_total",] == 1
+    # The supervisor and two workers, each with more than 20 MB.
+    assert found["process_resident_memory_bytes",] > 60e6
+    pids = (server.process.pid, *server.workers())
+    assert found["process_open_fds",] >= sum(len(open_files(pid)) for pid in pids) // 2
+    assert found["process_start_time_seconds",] < time.time()
+    assert found["headgate_users",] == found["headgate_admins",] == 1
+    assert found["headgate_databases",] == 0
+    assert found["headgate_store_size_bytes",] > 4096

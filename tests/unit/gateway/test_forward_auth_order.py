@@ -17,6 +17,7 @@ from headgate_server.config.gateway import GatewaySettings, UpstreamSettings
 from headgate_server.config.settings import Settings
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response
+from headgate_server.server_status import ServerStatus
 from headgate_server.telemetry.metrics import Metrics
 from headgate_server.upstream.influxdb import InfluxDBAdapter
 
@@ -60,7 +61,7 @@ class Watched:
         gateway = GatewaySettings((UpstreamSettings("i", "influxdb1"),))
         path = str(self._path / "users.db")
         settings = Settings(store_path=path, auth_enabled=False, gateway=gateway)
-        service = AppContext(settings, Metrics())
+        service = AppContext(settings, Metrics(), ServerStatus(lambda: None))
         run, read_back, loop = (
             service.run_in_thread,
             InfluxDBAdapter.verified_text,

@@ -29,7 +29,9 @@ class AuditExport:
         machine: str,
         entries: Callable[[int, int], Sequence[Entry]],
         epoch: Callable[[], str],
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._failed = failed
         self._file, self._machine, self._entries, self._epoch = file, machine, entries, epoch
         self._mark_path = Path(f"{os.fspath(file.path)}.mark")
         self._lock = threading.Lock()
@@ -43,6 +45,7 @@ class AuditExport:
         try:
             self._file.check()
         except OSError as error:
+            self._failed()
             raise _unwritable(error) from None
         if self._is_behind:
             self.run()
@@ -55,6 +58,7 @@ class AuditExport:
                 self._append_missing(mark.fileno())
         except OSError as error:
             self._is_behind = True
+            self._failed()
             raise _unwritable(error) from None
         except StoreUnavailable:
             self._is_behind = True

@@ -117,7 +117,10 @@ class SharedStore(SharedReads):
         super().__init__(follower)
         self._log, self._give_up, self._clock, self._slot = log, give_up, clock, slot
         self._export = (
-            AuditExport(audit_file, machine, log.entries, lambda: follower.head().epoch)
+            AuditExport(
+                *(audit_file, machine, log.entries, lambda: follower.head().epoch),
+                self._observer.audit_file_failed,
+            )
             if audit_file is not None
             else None
         )

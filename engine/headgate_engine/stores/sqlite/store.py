@@ -222,6 +222,7 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads, LocalStore):
         try:
             return export(self._writer, self._audit_file)
         except OSError as error:
+            self._observer.audit_file_failed()
             raise StoreUnavailable(f"the audit file cannot be written: {error.strerror}") from None
 
     def _commit(self, exported: list[AuditRecord]) -> None:

@@ -87,6 +87,18 @@ class IssuerRegistry:
             raise TokenError("unknown iss")
         return issuer
 
+    def key_set_ages(self) -> dict[str, float]:
+        """Returns how long ago key sets were fetched, in seconds by the host of their URL.
+
+        The oldest one counts for a host. A set that was never fetched is left out.
+        """
+        ages: dict[str, float] = {}
+        for issuer in self._all():
+            if (fetched := issuer.source.last_fetch()) is not None:
+                host, age = fetched
+                ages[host] = max(age, ages.get(host, 0.0))
+        return ages
+
     async def retire(self) -> None:
         """Waits until all running fetches of keys have ended, and forbids further fetches.
 

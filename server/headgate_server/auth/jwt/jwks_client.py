@@ -63,6 +63,10 @@ class JWKSClient:
         self._failures = 0
         self._closed = False
 
+    def last_fetch(self) -> tuple[str, float] | None:
+        """Returns the host of the URL, and how long ago the keys came; None before that."""
+        return (self._host, self._clock() - self._fetched_at) if self._has_keys else None
+
     def adopt_cache(self, previous: KeySource) -> None:
         """Takes over the cached keys of *previous* if *previous* fetches from the same URL.
 
@@ -70,10 +74,11 @@ class JWKSClient:
         """
         url = self._settings.jwk_set_url
         if isinstance(previous, JWKSClient) and previous._settings.jwk_set_url == url:
-            self._keys, self._has_keys, self._expires_at = (
+            self._keys, self._has_keys, self._expires_at, self._fetched_at = (
                 previous._keys,
                 previous._has_keys,
                 previous._expires_at,
+                previous._fetched_at,
             )
 
     async def keys(self) -> Keys:

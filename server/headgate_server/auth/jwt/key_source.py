@@ -25,6 +25,13 @@ class KeySource(Protocol):
         """
         ...
 
+    def last_fetch(self) -> tuple[str, float] | None:
+        """Returns from which host the keys were fetched, and how many seconds ago.
+
+        None for keys that were not fetched.
+        """
+        ...
+
     async def retire(self) -> None:
         """Waits until fetches in progress have ended, and then does what `close` does."""
         ...
@@ -50,6 +57,9 @@ class StaticKeys:
     async def refresh(self) -> Keys:
         """Returns the same keys as `keys`: nothing can be fetched."""
         return self._keys
+
+    def last_fetch(self) -> None:
+        """Returns None: the keys are in the configuration, or in a file."""
 
     async def retire(self) -> None:
         """Does nothing: no fetch is in progress, and no connection is open."""

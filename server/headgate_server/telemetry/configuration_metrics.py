@@ -1,0 +1,68 @@
+"""The metrics of the configuration: its hash, its reloads, its certificates and key sets."""
+
+import time
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Gauge
+
+
+class ConfigurationMetrics:
+    """The gauges, registered in *registry*."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._reloaded = Gauge(
+            "headgate_config_last_reload_successful",
+            "1 if the last reload of the configuration succeeded; 0 if not, and the former stays.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._reloaded_at = Gauge(
+            "headgate_config_last_reload_success_timestamp_seconds",
+            "When the configuration in effect was read.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._info = Gauge(
+            "headgate_config_info",
+            "1 for the hash of the settings in effect that all machines of one store need alike.",
+            ["hash"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._hash = ""
+        self._certificate_ends = Gauge(
+            "headgate_certificate_expiry_timestamp_seconds",
+            "When the server's certificate in use ends, or the one for the store.",
+            ["use"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._key_set_ages = Gauge(
+            "headgate_jwk_set_age_seconds",
+            "Time since the key set of a token issuer was fetched, by the host of its URL.",
+            ["host"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+
+    def read(self, hash: str) -> None:
+        """Records that settings with *hash* were read now, and are in effect."""
+        if self._hash not in ("", hash):
+            self._info.labels(self._hash).set(0)
+        self._hash = hash
+        self._info.labels(hash).set(1)
+        self._reloaded.set(1)
+        self._reloaded_at.set(time.time())
+
+    def refused(self) -> None:
+        """Records that the last reload failed."""
+        self._reloaded.set(0)
+
+    def certificate(self, use: str, ends_at: float) -> None:
+        """Sets when the certificate for *use*, `server` or `store`, ends, in Unix seconds."""
+        self._certificate_ends.labels(use).set(ends_at)
+
+    def key_sets(self, ages: Mapping[str, float]) -> None:
+        """Sets the ages of the fetched key sets, in seconds by host."""
+        for host, age in ages.items():
+            self._key_set_ages.labels(host).set(age)

@@ -1,0 +1,115 @@
+"""Metrics for operation: what is in the store, the settings in effect, certificates, key sets."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from headgate_server.config.effective import configuration_hash
+from headgate_server.config.loader import load
+from headgate_server.telemetry.metric_buffer import MetricBuffer
+from headgate_server.telemetry.user_metrics import UserMetrics
+from support.local_server import LocalServer
+from support.servers import ROOT
+
+Serve = Callable[..., LocalServer]
+
+
+def metrics(server: LocalServer) -> dict[tuple[str, ...], float]:
+    text = server.request("GET", "/metrics").body.decode()
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_what_is_in_the_store_is_counted(serve: Serve) -> None:
+    server = serve().bootstrap(
+        "CREATE USER todd WITH PASSWORD 's3cret'",
+        "CREATE USER ann WITH PASSWORD 's3cret' WITH ALL PRIVILEGES",
+        "CREATE DATABASE d",
+    )
+    found = metrics(server)
+    assert found["headgate_users",] == 3
+    assert found["headgate_admins",] == 2
+    assert found["headgate_databases",] == 1
+    assert found["headgate_store_size_bytes",] > 4096
+    assert found["headgate_config_last_reload_success_timestamp_seconds",] > 1.7e9
+
+
+def test_metrics_are_packed_where_the_client_takes_it(serve: Serve) -> None:
+    server = serve()
+    answer = server.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert b"headgate_build_info" in gzip.decompress(answer.body)
+    assert "Content-Encoding" not in server.request("GET", "/metrics").headers
+
+
+def test_requests_are_counted_by_user_where_that_is_asked_for(serve: Serve, tmp_path: Path) -> None:
+    configuration = tmp_path / "headgate.toml"
+    configuration.write_text("[gateway]\nuser-metrics = true\n")
+    server = serve("--config", str(configuration)).bootstrap(
+        "CREATE USER todd WITH PASSWORD 's3cret'", "CREATE DATABASE d", "GRANT READ ON d TO todd"
+    )
+    todd = ("todd", "s3cret")
+    server.query("SHOW DATABASES", todd, db="d")
+    server.query("SHOW DATABASES", todd, db="made up")
+    server.query("SHOW USERS", todd)
+    server.query("SHOW USERS", ("ann", "wrong-1"))
+    name = "headgate_user_requests_total"
+    found = {key[1:]: n for key, n in metrics(server).items() if key[0] == name}
+    # In the order of the labels: database, outcome, user.
+    assert found["d", "answered", "todd"] == 1
+    assert found["(other)", "answered", "todd"] == 1
+    assert found["", "refused", "todd"] == 1
+    assert found["", "answered", ROOT[0]] >= 3
+    assert not [key for key in found if "made up" in key or "ann" in key]
+
+
+def test_requests_are_not_counted_by_user_by_default(serve: Serve) -> None:
+    server = serve().bootstrap()
+    assert b"headgate_user_requests_total{" not in server.request("GET", "/metrics").body
+
+
+def test_only_so_many_pairs_have_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headgate_server.telemetry.user_metrics._MAX_SERIES", 2)
+    registry, buffer = CollectorRegistry(), MetricBuffer()
+    users = UserMetrics(registry, buffer, lambda user, database: True)
+    for user, databases in (("a", ""), ("b", "x|y"), ("c", ""), ("a", "")):
+        users.count(user, databases, 500)
+    buffer.flush()
+    text = generate_latest(registry).decode()
+    assert 'database="",outcome="failed",user="a"} 2.0' in text
+    assert 'database="(several)",outcome="failed",user="b"} 1.0' in text
+    assert 'database="(other)",outcome="failed",user="(other)"} 1.0' in text
+    assert 'user="c"' not in text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ("[http]\nrealm = 'a'\n", "[http]\nrealm = 'b'\n", True),
+        ("[http]\nshared-secret = 'a'\n", "[http]\nshared-secret = 'b'\n", True),
+        ("", "[auth]\nmin-password-length = 13\n", False),
+        ("", "[gateway]\nupstream = 'http://127.0.0.1:1'\n", False),
+        (
+            "[gateway]\nupstream = 'http://127.0.0.1:2'\n",
+            "[gateway]\nupstream = 'http://127.0.0.1:1'\n",
+            True,
+        ),
+    ],
+)
+def test_the_hash_tells_settings_apart_that_machines_need_alike(
+    tmp_path: Path, one: str, other: str, equal: bool
+) -> None:
+    hashes = []
+    for text in (one, other):
+        path = tmp_path / "headgate.toml"
+        path.write_text(text)
+        hashes.append(configuration_hash(load({}, {}, str(path)).settings))
+    assert (hashes[0] == hashes[1]) is equal
