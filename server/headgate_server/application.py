@@ -47,12 +47,13 @@ from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse, RawHeaders, Response
 from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS
-from headgate_server.http.trusted_proxies import TrustedProxies
+from headgate_server.http.trusted_proxies import trusted_proxies
 from headgate_server.server_status import ServerStatus
 from headgate_server.telemetry import logging as logs
-from headgate_server.telemetry.access_log import log_access
+from headgate_server.telemetry.access_log import is_access_logged, log_access
 from headgate_server.telemetry.log_message import log_message
 from headgate_server.telemetry.metrics import Metrics
+from headgate_server.telemetry.tracing import incoming_trace_id
 from headgate_server.upstream.errors import ResponseAborted
 from headgate_server.validation.configuration import reload_settings
 
@@ -76,7 +77,7 @@ class Application:
         self.close_deadline = math.inf  # loop time; at shutdown, statements may run until then
         self.finished = True  # False if statements were still running at `close_deadline`
         self._settings = settings
-        self._proxies = _trusted_proxies(settings)
+        self._proxies = trusted_proxies(settings)
         self._hosts = frozenset(map(host_name, settings.allowed_hosts))
         self._context: AppContext | None = None
         self._responses = ResponseBuilder(settings)
@@ -188,7 +189,7 @@ class Application:
         """
         assert self._context is not None
         started = time.perf_counter() if started is None else started
-        with self._context.tracing.request(request.headers, _method_label(request)) as finish:
+        with self._context.tracing.request(request.headers, _method_label(request)) as span:
             try:
                 await delivery.send(await self._dispatch(request))
             except ClientDisconnect:
@@ -202,15 +203,18 @@ class Application:
             finally:
                 request.end()
                 status: int = request.scope.get("state", _NO_STATE).get("refused", delivery.status)
+                if span is not None:
+                    request.log.trace_id = span.trace_id
+                    span.finish(request.route, status)
                 self._log_request(request, status, delivery.size, started)
-                if finish is not None:
-                    finish(request.route, status)
 
     def _log_request(self, request: Request, status: int, size: int, started: float) -> None:
         """Counts the request in the metrics, and writes it to the access log."""
         seconds = time.perf_counter() - started
         self.metrics.request(request.route, _method_label(request), status, seconds)
         self.metrics.user_request(request.log.user, request.log.database, status)
+        if is_access_logged() and not request.log.trace_id:
+            request.log.trace_id = incoming_trace_id(request.headers)
         log_access(
             request.address, request.method, request.route, status, size, seconds, request.log
         )
@@ -373,12 +377,6 @@ class Application:
             message, code = message.removeprefix(error_status.prefix), getattr(error, "code", "")
             return self._responses.account_error(error_status, message, code)
         return self._responses.error_response(error_status, message, encoder, by_session=by_session)
-
-
-def _trusted_proxies(settings: Settings) -> TrustedProxies | None:
-    """Returns the proxies that *settings* trust, or None if there are none."""
-    networks, kind = settings.trusted_proxies, settings.proxy_headers
-    return TrustedProxies(networks, use_forwarded=kind == "forwarded") if networks else None
 
 
 def _encoder_for(request: Request) -> ResultEncoder:

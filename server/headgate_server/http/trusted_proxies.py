@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from headgate_server.config.settings import Settings
 from headgate_server.http.forwarded import ForwardedHop, reversed_hops
 from headgate_server.http.header_fields import Headers
 
@@ -140,3 +141,9 @@ def _address(text: str) -> str:
         return ""
     mapped = found.ipv4_mapped if found.version == 6 else None
     return str(mapped or found)
+
+
+def trusted_proxies(settings: Settings) -> TrustedProxies | None:
+    """Returns the proxies that *settings* trust, or None if there are none."""
+    networks, kind = settings.trusted_proxies, settings.proxy_headers
+    return TrustedProxies(networks, use_forwarded=kind == "forwarded") if networks else None

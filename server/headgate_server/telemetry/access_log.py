@@ -23,6 +23,7 @@ class RequestLog:
     """
 
     id: str = ""
+    trace_id: str = ""  # as W3C Trace Context has it; "" for none
     user: str = ""
     login: str = ""  # its method, or the id of its key or session
     database: str = ""
@@ -44,7 +45,7 @@ def log_access(
     request_log: RequestLog,
 ) -> None:
     """Logs a request from *address* and its response of *size* bytes, after *seconds*."""
-    if _access_log_disabled():
+    if not is_access_logged():
         return
     refused = status >= HTTPStatus.BAD_REQUEST
     longest = _MAX_REJECTED_CHARACTERS if refused else _MAX_CHARACTERS
@@ -58,6 +59,7 @@ def log_access(
         "bytes": size,
         "seconds": round(seconds, 6),
         "request_id": request_log.id[:longest],
+        "trace_id": request_log.trace_id,
         "database": request_log.database[:longest],
         "statements": request_log.statements[:longest] if refused else request_log.statements,
         "error": redact_urls(request_log.error)[
@@ -77,7 +79,7 @@ def format_statements(statements: Sequence[Statement]) -> str:
 
     Returns "" if requests are not logged.
     """
-    if _access_log_disabled():
+    if not is_access_logged():
         return ""
     texts: list[str] = []
     room = _MAX_CHARACTERS
@@ -90,5 +92,6 @@ def format_statements(statements: Sequence[Statement]) -> str:
     return "; ".join(texts) + (f" ... and {more} more" if more else "")
 
 
-def _access_log_disabled() -> bool:
-    return _ACCESS.disabled or not _ACCESS.isEnabledFor(logging.INFO)
+def is_access_logged() -> bool:
+    """Returns whether requests are logged."""
+    return not _ACCESS.disabled and _ACCESS.isEnabledFor(logging.INFO)

@@ -5,16 +5,32 @@ context is received and sent as W3C's `traceparent`. No attribute holds a statem
 secret.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 _PROPAGATED_HEADERS = ("traceparent", "tracestate")
 
 
-# Called with the route and the status of a request when it has ended.
-Finish = Callable[[str, int], None]
+# W3C Trace Context, section 3.2: version, id of the trace, id of the caller's span, flags.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSpan:
+    """The span of a request. *finish* is called with the route and the status at its end."""
+
+    trace_id: str
+    finish: Callable[[str, int], None]
+
+
+def incoming_trace_id(headers: Mapping[str, str]) -> str:
+    """Returns the id of the trace in the header `traceparent`, or ""."""
+    found = _TRACEPARENT.match(headers.get("traceparent", ""))
+    return found[1] if found is not None else ""
 
 
 class Tracing(Protocol):
@@ -22,10 +38,9 @@ class Tracing(Protocol):
 
     def request(
         self, headers: Mapping[str, str], method: str
-    ) -> AbstractContextManager[Finish | None]:
+    ) -> AbstractContextManager[RequestSpan | None]:
         """Traces a request while the context is open.
 
-        Yields a function, to be called with the route and the status at the end of the request.
         Yields None if requests are not traced.
         """
         ...
@@ -43,7 +58,7 @@ class NoTracing:
 
     def request(
         self, headers: Mapping[str, str], method: str
-    ) -> AbstractContextManager[Finish | None]:
+    ) -> AbstractContextManager[RequestSpan | None]:
         """Returns a context that yields None."""
         return _NOT_TRACED
 
@@ -52,7 +67,7 @@ class NoTracing:
         return _NO_HEADERS
 
 
-_NOT_TRACED: AbstractContextManager[Finish | None] = nullcontext()
+_NOT_TRACED: AbstractContextManager[RequestSpan | None] = nullcontext()
 _NO_HEADERS: AbstractContextManager[Mapping[str, str]] = nullcontext({})
 
 
@@ -69,8 +84,8 @@ class OpenTelemetryTracing:
         self._kinds, self._failed = SpanKind, StatusCode.ERROR
 
     @contextmanager
-    def request(self, headers: Mapping[str, str], method: str) -> Iterator[Finish | None]:
-        """Traces a request as a server span. Yields a `Finish`, to be called at its end."""
+    def request(self, headers: Mapping[str, str], method: str) -> Iterator[RequestSpan | None]:
+        """Traces a request as a server span. Yields the span."""
         incoming = {name: headers[name] for name in _PROPAGATED_HEADERS if name in headers}
         with self._tracer.start_as_current_span(
             method,
@@ -88,7 +103,7 @@ class OpenTelemetryTracing:
                 if status >= 500:
                     span.set_status(self._failed)
 
-            yield finish
+            yield RequestSpan(f"{span.get_span_context().trace_id:032x}", finish)
 
     @contextmanager
     def upstream(self, name: str, component: str) -> Iterator[Mapping[str, str]]:

@@ -58,6 +58,7 @@ def test_a_line_has_user_statement_and_outcome(serve: Callable[..., Server]) -> 
         "route": "/query",
         "status": 200,
         "request_id": "my-id",
+        "trace_id": "",
         "database": "db",
         "statements": "CREATE USER todd WITH PASSWORD [REDACTED]; SHOW USERS",
         "error": "",
@@ -173,3 +174,23 @@ def test_no_secret_is_written_however_it_comes(serve: Callable[..., Server], for
     for hidden in (secret, secret.upper(), ROOT[1], SECRET, token, forged, basic[6:], token[-43:]):
         assert hidden not in log
     assert "[REDACTED]" in log
+
+
+@pytest.mark.parametrize(
+    ("header", "trace"),
+    [
+        (
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "0af7651916cd43dd8448eb211c80319c",
+        ),
+        ("00-" + "0" * 32 + "-b7ad6b7169203331-01", ""),
+        ("made up", ""),
+    ],
+)
+def test_a_line_has_the_id_of_the_clients_trace(
+    serve: Callable[..., Server], header: str, trace: str
+) -> None:
+    server = serve(HEADGATE_HTTP_LOG_FORMAT="json")
+    server.request("GET", "/ping", headers={"traceparent": header})
+    (entry,) = entries(server, 1)
+    assert entry["trace_id"] == trace

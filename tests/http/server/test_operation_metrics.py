@@ -2,15 +2,18 @@
 
 import gzip
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trustme
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headgate_server.config.effective import configuration_hash
 from headgate_server.config.loader import load
+from headgate_server.serving.tls import CertificateError, certificate_end
 from headgate_server.telemetry.metric_buffer import MetricBuffer
 from headgate_server.telemetry.user_metrics import UserMetrics
 from support.local_server import LocalServer
@@ -95,7 +98,7 @@ def test_only_so_many_pairs_have_series(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("[http]\nrealm = 'a'\n", "[http]\nrealm = 'b'\n", True),
         ("[http]\nshared-secret = 'a'\n", "[http]\nshared-secret = 'b'\n", True),
-        ("", "[auth]\nmin-password-length = 13\n", False),
+        ("", "[auth]\npassword-min-length = 13\n", False),
         ("", "[gateway]\nupstream = 'http://127.0.0.1:1'\n", False),
         (
             "[gateway]\nupstream = 'http://127.0.0.1:2'\n",
@@ -113,3 +116,17 @@ def test_the_hash_tells_settings_apart_that_machines_need_alike(
         path.write_text(text)
         hashes.append(configuration_hash(load({}, {}, str(path)).settings))
     assert (hashes[0] == hashes[1]) is equal
+
+
+def test_the_end_of_the_certificate_in_use_is_shown(tmp_path: Path) -> None:
+    ends = datetime(2040, 1, 2, tzinfo=UTC)
+    path = tmp_path / "server.pem"
+    issued = trustme.CA().issue_cert("127.0.0.1", not_after=ends)
+    path.write_bytes(b"".join(it.bytes() for it in issued.cert_chain_pems))
+    assert certificate_end(str(path)) == ends.timestamp()
+    path.write_text("no certificate")
+    with pytest.raises(CertificateError, match="not a certificate in PEM"):
+        certificate_end(str(path))
+    path.unlink()
+    with pytest.raises(CertificateError, match="No such file"):
+        certificate_end(str(path))
