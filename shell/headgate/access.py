@@ -22,8 +22,8 @@ _LEGEND = "A: administrator, R: READ, W: WRITE, RW: ALL PRIVILEGES"
 Rows = Iterable[Sequence[str]]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate access`; returns the exit status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate access`."""
     parser = CommandParser(
         prog="headgate access",
         description=f"List the users with their privileges on each database. {_LEGEND}.",
@@ -35,7 +35,12 @@ def main(arguments: Sequence[str]) -> int:
     add("--database", metavar="NAME", help="only this database, and users with access to it")
     add("--format", choices=sorted(_FORMATS), default="table", help="default: table")
     add("--server", metavar="URL", help="a running server: see headgate login")
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate access`; returns the exit status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _list(flags) if flags.server is None else _list_of_server(flags))
 
 

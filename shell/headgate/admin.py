@@ -15,13 +15,13 @@ from headgate_grammar import GrantAdmin, SetPassword, Statement
 from headgate_server import build_engine
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate admin reset-password NAME` or `grant-admin NAME`; returns the exit status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate admin`."""
     parser = CommandParser(
         prog="headgate admin",
         description="Recover access. Requires write permission on the store file.",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_commands()
     for name, help in (
         ("reset-password", "prompt for a new password, or read it from standard input"),
         ("grant-admin", "make a user an administrator"),
@@ -34,7 +34,12 @@ def main(arguments: Sequence[str]) -> int:
             metavar="PATH",
             help="the server's configuration file: its store and its password rules",
         )
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate admin reset-password NAME` or `grant-admin NAME`; returns the exit status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _run_command(flags))
 
 

@@ -26,8 +26,8 @@ from headgate_shell.backends.http import HttpBackend
 _WOULD_CHANGE = 2
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate apply FILE`; returns the exit status: with --dry-run 2 for needed changes."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate apply`."""
     parser = CommandParser(
         prog="headgate apply",
         description="Make a user store match a file. Lists the changes as statements, and makes"
@@ -45,7 +45,12 @@ def main(arguments: Sequence[str]) -> int:
     add(
         "--prune", action="store_true", help="drop other users and databases than those of the file"
     )
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate apply FILE`; returns the exit status: with --dry-run 2 for needed changes."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _apply(flags))
 
 

@@ -15,8 +15,8 @@ from headgate_grammar import parse_duration
 _AMBIGUOUS = re.compile(r'  |^ | $|^"|^-$')
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate audit --store PATH [--since 1h] [--user U] [--json]`; returns the status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate audit`."""
     parser = CommandParser(
         prog="headgate audit",
         description="List changes and denied attempts: time, user, address, outcome, statement.",
@@ -27,7 +27,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--user", metavar="NAME", help="only records of this user")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate audit --store PATH [--since 1h] [--user U] [--json]`; returns the status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _audit(flags))
 
 

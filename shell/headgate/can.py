@@ -13,8 +13,8 @@ from headgate_server import build_engine
 _NOT_ALLOWED = 1
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate can USER QUERY`; returns 0 if the user may execute the query, else 1."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate can`."""
     parser = CommandParser(
         prog="headgate can",
         description="Say whether a user may execute a query, and where each privilege comes from."
@@ -26,7 +26,12 @@ def main(arguments: Sequence[str]) -> int:
     add("--database", metavar="NAME", default="", help="the default database of the request")
     add("--store", metavar="PATH", help="the store file")
     add("--config", metavar="PATH", help="the server's configuration file: its store")
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate can USER QUERY`; returns 0 if the user may execute the query, else 1."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _explain(flags))
 
 

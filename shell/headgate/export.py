@@ -21,13 +21,13 @@ from headgate.store_file import accounts, guarded, opened_at, print_line, write_
 from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser, Store
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate export influxdb` or `headgate export config`; returns the exit status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate export`."""
     parser = CommandParser(
         prog="headgate export",
         description="Write users, their password hashes and grants, and databases to a new file.",
     )
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kinds = parser.add_commands("kind", "KIND")
     command = kinds.add_parser("influxdb", help="a meta.db with which InfluxDB 1.x starts")
     command.add_argument("path", metavar="STORE", help="the store file")
     command.add_argument("to", metavar="META_DB", help="must not exist")
@@ -44,7 +44,12 @@ def main(arguments: Sequence[str]) -> int:
     command.add_argument(
         "--without-passwords", action="store_true", help="leave out the password hashes"
     )
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate export influxdb` or `headgate export config`; returns the exit status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     work = _export_influxdb if flags.kind == "influxdb" else _export_config
     return guarded(lambda: work(flags))
 

@@ -45,16 +45,13 @@ _HIGHEST_PRIVILEGE = 3
 _PASSWORD_BYTES = 18
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate import influxdb SOURCE` or `pyroscope FILE`; returns the exit status.
-
-    The status is 1 if a user could not be taken, and none is taken if the file is invalid.
-    """
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate import`."""
     parser = CommandParser(
         prog="headgate import",
         description="Take users, their passwords and grants, and databases from another program.",
     )
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kinds = parser.add_commands("kind", "KIND")
     command = kinds.add_parser(
         "influxdb", help="from InfluxDB 1.x: its file meta.db, or a running server"
     )
@@ -71,7 +68,15 @@ def main(arguments: Sequence[str]) -> int:
         help="of a URL: a new file for the random passwords of the users; a server shows no hashes",
     )
     add_pyroscope(kinds)
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate import influxdb SOURCE` or `pyroscope FILE`; returns the exit status.
+
+    The status is 1 if a user could not be taken, and none is taken if the file is invalid.
+    """
+    flags = command_parser().parse_args(double_dashes(arguments))
     run = _import if flags.kind == "influxdb" else import_pyroscope
     return guarded(lambda: run(flags))
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from headgate.configured_engine import load_settings
+from headgate.flags import Commands
 from headgate.pyroscope_db import PyroscopeData, PyroscopeKey, PyroscopeUser, read_pyroscope
 from headgate.store_file import local_address, opened, opened_or_empty, print_line
 from headgate_engine import (
@@ -38,7 +39,7 @@ _INTERNAL = "_internal"
 _MAX_KEY_NAME_CHARS = 255
 
 
-def add_pyroscope(kinds: Any) -> None:
+def add_pyroscope(kinds: Commands) -> None:
     """Adds the command `pyroscope` to the subparsers *kinds* of `headgate import`."""
     command = kinds.add_parser("pyroscope", help="from Pyroscope before 1.0: its pyroscope.db")
     add = command.add_argument

@@ -18,8 +18,8 @@ from headgate_engine import (
 from headgate_server import Settings, build_engine, build_passwords
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate init`; returns the exit status. Does nothing if an administrator exists."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate init`."""
     parser = CommandParser(
         prog="headgate init",
         description="Create a user store with its first administrator. Repeating it is harmless:"
@@ -34,7 +34,12 @@ def main(arguments: Sequence[str]) -> int:
         metavar="FILE",
         help="its first line is the password; - is standard input. Default: ask on the terminal",
     )
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate init`; returns the exit status. Does nothing if an administrator exists."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _initialize(flags))
 
 

@@ -25,10 +25,10 @@ from headgate_server.http.errors import BadRequest
 _COLUMNS = ("id", "user", "name", "prefix", "role", "grants", "expiresAt", "lastSeenAt")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate key create`, `list`, `rotate`, `revoke` or `check`; returns the status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate key`."""
     parser = CommandParser(prog="headgate key", description="API keys of users.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_commands()
     create = commands.add_parser("create", help="make a key, and print it")
     create.add_argument("--user", metavar="NAME", help="the owner; with --server: by default you")
     create.add_argument("--name", metavar="KEY", required=True, help="the name of the key")
@@ -52,7 +52,12 @@ def main(arguments: Sequence[str]) -> int:
         command.add_argument("--server", metavar="URL", help="a running server: see headgate login")
     for command in (create, listing, rotate, revoke, check):
         add_store_flags(command)
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate key create`, `list`, `rotate`, `revoke` or `check`; returns the status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _run(flags))
 
 

@@ -16,10 +16,10 @@ from headgate_server.config.ldap import LDAP_SECTION, LdapSettings
 _FAILED = 1
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate ldap check` or `sync`; returns 0 if the login or each user is fine, else 1."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate ldap`."""
     parser = CommandParser(prog="headgate ldap", description="Use the directories of users.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_commands()
     check = commands.add_parser(
         "check",
         help="verify a password as the server does, and print each step and the user's rights",
@@ -38,7 +38,12 @@ def main(arguments: Sequence[str]) -> int:
     sync.add_argument(
         "--disable-missing", action="store_true", help="disable users that are gone there"
     )
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate ldap check` or `sync`; returns 0 if the login or each user is fine, else 1."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     if flags.command == "sync":
         from headgate.ldap_sync import sync_users
 

@@ -22,8 +22,8 @@ _AWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATE
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate login [URL]`; returns the exit status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate login`."""
     parser = CommandParser(
         prog="headgate login",
         description="Sign in to a server. Other commands then use the session.",
@@ -33,10 +33,18 @@ def main(arguments: Sequence[str]) -> int:
     add("--provider", metavar="NAME", default="", help="the provider, if there are several")
     add("--user", metavar="NAME", default="", help="sign in by a password, which is prompted for")
     way = parser.add_mutually_exclusive_group()
-    way.add_argument("--browser", action="store_true", help="by a browser on this machine")
-    way.add_argument("--device", action="store_true", help="by a code on another device")
+    for flag, meaning in (
+        ("--browser", "by a browser on this machine"),
+        ("--device", "by a code on another device"),
+    ):
+        parser.record(way.add_argument(flag, action="store_true", help=meaning))
     add("--no-keyring", action="store_true", help="keep the session in a file")
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate login [URL]`; returns the exit status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _login(flags))
 
 

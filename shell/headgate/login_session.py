@@ -15,12 +15,12 @@ from headgate_server.config.values import seconds
 _COLUMNS = ("id", "user", "method", "client_ip", "created_at", "seen_at", "expires_at")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate session list`, `revoke`, `revoke-user` or `prune`; returns the status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate session`."""
     parser = CommandParser(
         prog="headgate session", description="Sessions of signed-in people, on a store file."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_commands()
     listing = commands.add_parser("list", help="list the active sessions")
     listing.add_argument("--user", metavar="NAME", help="only this user's sessions")
     revoke = commands.add_parser("revoke", help="end a session")
@@ -31,7 +31,12 @@ def main(arguments: Sequence[str]) -> int:
     prune.add_argument("--revoked-older", metavar="24h", default="24h", help="default: 24h")
     for command in (listing, revoke, revoke_user, prune):
         add_store_flags(command)
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate session list`, `revoke`, `revoke-user` or `prune`; returns the status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _run(flags))
 
 

@@ -16,13 +16,22 @@ _DEFAULT_URL = "http://localhost:8086"
 _ENDED = (HTTPStatus.NO_CONTENT, HTTPStatus.UNAUTHORIZED)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate logout [URL]`; returns the exit status: 1 if a server could not be asked."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate logout`."""
     parser = CommandParser(prog="headgate logout", description="End the session of headgate login.")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("url", metavar="URL", nargs="?", help=f"default: {_DEFAULT_URL}")
-    which.add_argument("--all", action="store_true", help="end the sessions at all servers")
-    flags = parser.parse_args(double_dashes(arguments))
+    url = which.add_argument("url", metavar="URL", nargs="?", help=f"default: {_DEFAULT_URL}")
+    end_all = which.add_argument(
+        "--all", action="store_true", help="end the sessions at all servers"
+    )
+    parser.record(url)
+    parser.record(end_all)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate logout [URL]`; returns the exit status: 1 if a server could not be asked."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _logout(flags))
 
 

@@ -27,7 +27,7 @@ see it for a moment: prefer shared-secret-file in the configuration file, or the
 """
 
 
-def command_parser() -> argparse.ArgumentParser:
+def command_parser() -> CommandParser:
     """Returns the parser of the flags of `headgate serve`."""
     parser = CommandParser(
         prog="headgate serve",
@@ -52,7 +52,8 @@ def command_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print the effective configuration and the source of each value, and exit",
     )
-    add_flags(parser)
+    for action in add_flags(parser):
+        parser.record(action)
     return parser
 
 

@@ -26,10 +26,10 @@ from headgate_server.auth.sealing import Sealer
 _FAILED = 1
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate sso check`; returns 0 if the provider can be used, else 1."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate sso`."""
     parser = CommandParser(prog="headgate sso", description="Use the providers of sign-ins.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_commands()
     check = commands.add_parser("check", help="fetch the documents of a provider, and print them")
     check.add_argument("name", metavar="NAME", help="the provider in [auth.oauth.NAME]")
     check.add_argument(
@@ -39,7 +39,12 @@ def main(arguments: Sequence[str]) -> int:
         "--claims", metavar="FILE", help="JSON of claims: print the user and the rights they give"
     )
     check.add_argument("--store", metavar="PATH", help="the store file; default: of --config")
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate sso check`; returns 0 if the provider can be used, else 1."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _check(flags))
 
 

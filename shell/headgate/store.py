@@ -23,15 +23,15 @@ from headgate_engine import (
 _LOCATION = "a store file, or a URL: etcd://HOST:PORT/PREFIX or postgresql://HOST/DATABASE"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs a command of `headgate store`; returns the exit status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate store`."""
     parser = CommandParser(
         prog="headgate store",
         description="Make, check, copy, back up or restore a user store. How to log in at a URL is"
         " read from --config, and from HEADGATE_STORE_USER, HEADGATE_STORE_PASSWORD_FILE and the"
         " other variables of [store].",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_commands()
 
     def command(name: str, help: str, **places: str) -> None:
         one = commands.add_parser(name, help=help)
@@ -74,7 +74,12 @@ def main(arguments: Sequence[str]) -> int:
         "accept a store that lacks acknowledged changes; fails while a server runs on it",
         location=_LOCATION,
     )
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command of `headgate store`; returns the exit status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     works = {
         "init": _init,
         "check": _check,

@@ -25,8 +25,8 @@ from headgate_server.validation.configuration import configure
 T = TypeVar("T")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate sync`. Returns 1 if an upstream store fails or no upstream store is set."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate sync`."""
     parser = CommandParser(
         prog="headgate sync",
         description="Import the databases of the upstream stores into Headgate's catalog.",
@@ -36,8 +36,12 @@ def main(arguments: Sequence[str]) -> int:
     add("--store", metavar="PATH", dest="store.path", help="the server's store file")
     add("--upstream", metavar="URL", dest="gateway.upstream", help="the upstream store")
     add("--protocol", metavar="NAME", dest="gateway.protocol", help="its protocol, influxdb1")
-    double_dashed = double_dashes(arguments)
-    flags = vars(parser.parse_args(double_dashed))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate sync`. Returns 1 if an upstream store fails or no upstream store is set."""
+    flags = vars(command_parser().parse_args(double_dashes(arguments)))
     logs.configure("text", access=False)
     try:
         settings = configure(flags, os.environ, flags.pop("config")).settings

@@ -43,14 +43,10 @@ _NANOSECONDS_PER_SECOND = 1_000_000_000
 _MAX_LIFETIME_SECONDS = 365 * 86_400
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate token mint` or `check`; returns the exit status.
-
-    `mint` returns 0 if it created a token. `check` returns 0 if the token is valid. Otherwise both
-    return 1.
-    """
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate token`."""
     parser = CommandParser(prog="headgate token", description="Create a token, or check one.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_commands()
     mint_parser = commands.add_parser("mint", help="create a token signed with the shared secret")
     mint_parser.add_argument("--username", required=True, metavar="NAME", help="the token's user")
     mint_parser.add_argument(
@@ -74,10 +70,18 @@ def main(arguments: Sequence[str]) -> int:
     for command in (mint_parser, check_parser):
         command.add_argument("--config", metavar="PATH", help="the server's configuration file")
     check_parser.add_argument("--store", metavar="PATH", help="the server's store file")
-    show_command(
-        "token"
-    )  # A token may be among the arguments, which other users of the machine can list.
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate token mint` or `check`; returns the exit status.
+
+    `mint` returns 0 if it created a token. `check` returns 0 if the token is valid. Otherwise both
+    return 1.
+    """
+    # A token may be among the arguments, which other users of the machine can list.
+    show_command("token")
+    flags = command_parser().parse_args(double_dashes(arguments))
     logs.configure("text", access=False)
     try:
         overrides = {"store.path": flags.store}

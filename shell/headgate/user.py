@@ -28,10 +28,10 @@ _STATUSES = {
 }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate user` with one of its commands; returns the exit status."""
+def command_parser() -> CommandParser:
+    """Returns the parser of the flags of `headgate user`."""
     parser = CommandParser(prog="headgate user", description="Users as accounts, on a store file.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_commands()
     listing = commands.add_parser("list", help="list the users")
     listing.add_argument("--disabled", action="store_true", help="only disabled users")
     listing.add_argument("--pending", action="store_true", help="only users to be approved")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         commands.add_parser(name, help=help)
     commands.add_parser("link", help="let a user come in by an account at a provider")
     commands.add_parser("unlink", help="remove such an account; its sessions end")
-    for command, subparser in commands.choices.items():
+    for command, (_, subparser) in parser.commands.items():
         if command != "list":
             subparser.add_argument("name", metavar="NAME")
         if command in ("link", "unlink"):
@@ -59,7 +59,12 @@ def main(arguments: Sequence[str]) -> int:
         if command == "unlink":
             subparser.add_argument("subject", metavar="SUBJECT", nargs="?", help="as in link")
         add_store_flags(subparser)
-    flags = parser.parse_args(double_dashes(arguments))
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `headgate user` with one of its commands; returns the exit status."""
+    flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _run(flags))
 
 

@@ -1,23 +1,24 @@
 """Converts command-line flags of the proxies auth-gateway and cortex-gateway to `[gateway]`."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
-# The flag's name after `gateway.`, the place of its value in the table of the upstream store, and
-# the placeholder of its value in `--help`.
+# The flag's name after `gateway.`, the place of its value in the table of the upstream store, the
+# placeholder of its value in `--help`, and its meaning.
 _FLAGS = (
-    ("distributor.address", ("components", "distributor"), "URL"),
-    ("query-frontend.address", ("components", "query-frontend"), "URL"),
-    ("querier.address", ("components", "querier"), "URL"),
-    ("ruler.address", ("components", "ruler"), "URL"),
-    ("rules.address", ("components", "ruler"), "URL"),
-    ("alertmanager.address", ("components", "alertmanager"), "URL"),
-    ("auth.jwt-secret", ("jwt", "secret"), "SECRET"),
-    ("auth.jwt-extra-headers", ("jwt", "extra-headers"), "NAMES"),
-    ("auth.tenant-id-claim", ("jwt", "tenant-claim"), "CLAIM"),
-    ("auth.tenant-name", ("tenant-name",), "NAME"),
-    ("auth.jwks-url", ("jwt", "jwk-set-url"), "URL"),
-    ("auth.jwks-refresh-interval", ("jwt", "cache-ttl"), "MINUTES"),
+    ("distributor.address", ("components", "distributor"), "URL", "address of the component that takes writes"),
+    ("query-frontend.address", ("components", "query-frontend"), "URL", "address of the component that takes queries"),
+    ("querier.address", ("components", "querier"), "URL", "address of the component for label names and tails"),
+    ("ruler.address", ("components", "ruler"), "URL", "address of the component for rules"),
+    ("rules.address", ("components", "ruler"), "URL", "the same as ruler.address"),
+    ("alertmanager.address", ("components", "alertmanager"), "URL", "address of the component for alerts"),
+    ("auth.jwt-secret", ("jwt", "secret"), "SECRET", "secret of the tenants' tokens"),
+    ("auth.jwt-extra-headers", ("jwt", "extra-headers"), "NAMES", "further headers that may have a token, with commas"),
+    ("auth.tenant-id-claim", ("jwt", "tenant-claim"), "CLAIM", "claim that names the tenant (default: tenant_id)"),
+    ("auth.tenant-name", ("tenant-name",), "NAME", "the tenant of all requests, without a login"),
+    ("auth.jwks-url", ("jwt", "jwk-set-url"), "URL", "key set that verifies the tenants' tokens"),
+    ("auth.jwks-refresh-interval", ("jwt", "cache-ttl"), "MINUTES", "minutes until it is fetched again (default: 60)"),
 )
 _FLAG_PREFIX = "gateway."
 _REFRESH_INTERVAL_FLAG = "auth.jwks-refresh-interval"
@@ -27,24 +28,29 @@ class InvalidFlags(Exception):
     """A flag has an invalid value, or flags contradict each other."""
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of auth-gateway and cortex-gateway to *parser*."""
+def add_flags(parser: argparse.ArgumentParser) -> Sequence[argparse.Action]:
+    """Adds the flags of auth-gateway and cortex-gateway to *parser*, and returns them."""
     group = parser.add_argument_group("auth-gateway's flags, for Mimir and Loki")
-    for name, _, metavar in _FLAGS:
-        group.add_argument(f"--{_FLAG_PREFIX}{name}", metavar=metavar, dest=_FLAG_PREFIX + name)
-    group.add_argument(
+    plain = [
+        group.add_argument(
+            f"--{_FLAG_PREFIX}{name}", metavar=metavar, dest=_FLAG_PREFIX + name, help=meaning
+        )
+        for name, _, metavar, meaning in _FLAGS
+    ]
+    require_exp = group.add_argument(
         "--gateway.auth.require-exp",
         choices=("true", "false"),
         dest="gateway.auth.require-exp",
         help="whether tokens must have an expiry, exp (default: true)",
     )
-    group.add_argument(
+    allow_anonymous = group.add_argument(
         "--gateway.allow-anonymous",
         action="store_const",
         const=True,
         dest="gateway.allow-anonymous",
         help="allow tenant-name, which requires no login",
     )
+    return [*plain, require_exp, allow_anonymous]
 
 
 def gateway_table(flags: dict[str, Any]) -> dict[str, Any] | None:
@@ -53,7 +59,7 @@ def gateway_table(flags: dict[str, Any]) -> dict[str, Any] | None:
     Returns None if no flag describes an upstream store. Raises InvalidFlags for an invalid value.
     """
     upstream: dict[str, Any] = {}
-    for name, place, _ in _FLAGS:
+    for name, place, *_ in _FLAGS:
         value = flags.pop(_FLAG_PREFIX + name, None)
         if (
             name == _REFRESH_INTERVAL_FLAG

@@ -191,6 +191,6 @@ def test_a_line_has_the_id_of_the_clients_trace(
     serve: Callable[..., Server], header: str, trace: str
 ) -> None:
     server = serve(HEADGATE_HTTP_LOG_FORMAT="json")
-    server.request("GET", "/ping", headers={"traceparent": header})
+    server.request("GET", "/health", headers={"traceparent": header})
     (entry,) = entries(server, 1)
     assert entry["trace_id"] == trace
