@@ -10,7 +10,7 @@ SEED ?= 1
 JOBS ?= 4
 FAST_JOBS ?= 4
 
-.PHONY: help demo demo-console demo-cluster serve test test-fast coverage check format long bench hot-path bench-parts screens console-screens settings-page clean
+.PHONY: help man-pages site dist demo demo-console demo-cluster serve test test-fast coverage check format long bench hot-path bench-parts screens console-screens settings-page clean
 
 # The targets of this file, each with the comment above it.
 help:
@@ -21,6 +21,21 @@ help:
 # A tour of the engine in a terminal.
 demo: .venv/installed
 	$(BIN)/python examples/tour.py
+
+# The manual pages of shell/man, from the parsers.
+man-pages: .venv/developed
+	$(BIN)/python docs/man_pages.py
+
+# The web site of docs/, in build/site.
+site: .venv/developed
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+# The distributions, checked, in dist/.
+dist: .venv/developed
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m build --wheel --outdir dist core
+	$(BIN)/twine check --strict dist/*
 
 # The same, then the web console with the tour's users on port 8186, until Ctrl-C.
 demo-console: .venv/installed

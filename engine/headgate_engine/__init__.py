@@ -142,8 +142,10 @@ from headgate_engine.stores.shared.position_slot import PositionSlot
 from headgate_engine.stores.sqlite.open_check import has_users, try_store
 from headgate_engine.stores.sqlite.restore import accept_rollback, restore
 from headgate_engine.stores.sqlite.store import SqliteStore
+from headgate_engine.version import VERSION
 
 __all__ = [
+    "VERSION",
     "accept_rollback_at",
     "check_shared_store",
     "copy_store",

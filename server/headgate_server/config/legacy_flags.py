@@ -7,18 +7,53 @@ from typing import Any
 # The flag's name after `gateway.`, the place of its value in the table of the upstream store, the
 # placeholder of its value in `--help`, and its meaning.
 _FLAGS = (
-    ("distributor.address", ("components", "distributor"), "URL", "address of the component that takes writes"),
-    ("query-frontend.address", ("components", "query-frontend"), "URL", "address of the component that takes queries"),
-    ("querier.address", ("components", "querier"), "URL", "address of the component for label names and tails"),
-    ("ruler.address", ("components", "ruler"), "URL", "address of the component for rules"),
+    (
+        "distributor.address",
+        ("components", "distributor"),
+        "URL",
+        "where writes go",
+    ),
+    (
+        "query-frontend.address",
+        ("components", "query-frontend"),
+        "URL",
+        "where queries go",
+    ),
+    (
+        "querier.address",
+        ("components", "querier"),
+        "URL",
+        "where names of labels go",
+    ),
+    ("ruler.address", ("components", "ruler"), "URL", "where rules go"),
     ("rules.address", ("components", "ruler"), "URL", "the same as ruler.address"),
-    ("alertmanager.address", ("components", "alertmanager"), "URL", "address of the component for alerts"),
+    (
+        "alertmanager.address",
+        ("components", "alertmanager"),
+        "URL",
+        "where alerts go",
+    ),
     ("auth.jwt-secret", ("jwt", "secret"), "SECRET", "secret of the tenants' tokens"),
-    ("auth.jwt-extra-headers", ("jwt", "extra-headers"), "NAMES", "further headers that may have a token, with commas"),
-    ("auth.tenant-id-claim", ("jwt", "tenant-claim"), "CLAIM", "claim that names the tenant (default: tenant_id)"),
-    ("auth.tenant-name", ("tenant-name",), "NAME", "the tenant of all requests, without a login"),
+    (
+        "auth.jwt-extra-headers",
+        ("jwt", "extra-headers"),
+        "NAMES",
+        "further headers of tokens",
+    ),
+    (
+        "auth.tenant-id-claim",
+        ("jwt", "tenant-claim"),
+        "CLAIM",
+        "claim of the tenant (tenant_id)",
+    ),
+    ("auth.tenant-name", ("tenant-name",), "NAME", "tenant of all requests, without a login"),
     ("auth.jwks-url", ("jwt", "jwk-set-url"), "URL", "key set that verifies the tenants' tokens"),
-    ("auth.jwks-refresh-interval", ("jwt", "cache-ttl"), "MINUTES", "minutes until it is fetched again (default: 60)"),
+    (
+        "auth.jwks-refresh-interval",
+        ("jwt", "cache-ttl"),
+        "MINUTES",
+        "how long it is kept (60)",
+    ),
 )
 _FLAG_PREFIX = "gateway."
 _REFRESH_INTERVAL_FLAG = "auth.jwks-refresh-interval"

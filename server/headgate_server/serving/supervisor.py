@@ -185,7 +185,7 @@ class Supervisor:
                 self._is_ready = True
                 self._manager.ready()
         pause = self._manager.watchdog_pause
-        if pause is not None:
+        if self._is_ready and pause is not None:
             oldest = worker.alive_at - pause
             if all(one.alive_at >= oldest for one in self._workers if one.started):
                 self._manager.sign_of_life()

@@ -1,0 +1,3 @@
+"""The version of Headgate, of which the distributions and all programs take theirs."""
+
+VERSION = "0.2.0"
