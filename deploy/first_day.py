@@ -41,7 +41,7 @@ def run(*command: str | Path, **options: Any) -> str:
     done = subprocess.run(words, capture_output=True, text=True, **options)
     if done.returncode:
         raise SystemExit(f"{shlex.join(words)}: {done.stdout}{done.stderr}")
-    return done.stdout
+    return str(done.stdout)
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

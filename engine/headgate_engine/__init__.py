@@ -13,6 +13,7 @@ from headgate_engine.accounts.imported_keys import add_imported_key
 from headgate_engine.accounts.provider_sessions import REFRESH_SECONDS
 from headgate_engine.accounts.sessions import Pruned, SessionReused, Sessions, ShownSession
 from headgate_engine.async_engine import AsyncEngine
+from headgate_engine.audit_filter import AuditFilter, audit_kind
 from headgate_engine.declared_state import (
     DeclaredDatabase,
     DeclaredState,
@@ -146,6 +147,8 @@ from headgate_engine.version import VERSION
 
 __all__ = [
     "VERSION",
+    "AuditFilter",
+    "audit_kind",
     "accept_rollback_at",
     "check_shared_store",
     "copy_store",

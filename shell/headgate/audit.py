@@ -1,18 +1,31 @@
-"""`headgate audit`: lists the changes and the denied attempts of a store file."""
+"""`headgate audit`: lists the changes and the denied attempts of a store, or of a server."""
 
 import argparse
 import json
 import re
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 
 from headgate.flags import CommandParser, double_dashes
 from headgate.store_file import PAGE_SIZE, guarded, opened_at
-from headgate_engine import AuditRecord, Store, json_line
+from headgate_engine import AuditFilter, AuditRecord, Store, audit_kind, json_line
 from headgate_grammar import parse_duration
 
 # Two spaces separate columns, and a leading quote marks a text printed as a JSON string.
 _AMBIGUOUS = re.compile(r'  |^ | $|^"|^-$')
+_FOLLOW_SECONDS = 1.0
+_FILTERS = (
+    ("user", "NAME", "only records of this user"),
+    ("target", "NAME", "only records whose statement names this user, key or other thing"),
+    ("database", "NAME", "only records whose statement names this database"),
+    ("kind", "WORDS", "only this kind: GRANT, 'CREATE USER', login, key, session"),
+    ("outcome", "WORD", "only this outcome: ok, refused, forwarded, or a part of its text"),
+)
 
 
 def command_parser() -> CommandParser:
@@ -21,42 +34,105 @@ def command_parser() -> CommandParser:
         prog="headgate audit",
         description="List changes and denied attempts: time, user, address, outcome, statement.",
     )
-    parser.add_argument("--store", metavar="PATH", required=True)
-    parser.add_argument(
-        "--since", metavar="DURATION", help="only records of the last 30m, 12h, 7d, ..."
-    )
-    parser.add_argument("--user", metavar="NAME", help="only records of this user")
-    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    add = parser.add_argument
+    add("--store", metavar="PATH", help="the store file, or the URL of a store")
+    add("--server", "--url", metavar="URL", help="a running server: see headgate login")
+    add("--since", metavar="DURATION", help="only records of the last 30m, 12h, 7d, ...")
+    for name, metavar, meaning in _FILTERS:
+        add(f"--{name}", metavar=metavar, default="", help=meaning)
+    add("--follow", action="store_true", help="go on with new records, until Ctrl-C")
+    add("--summary", action="store_true", help="count by user, kind and outcome")
+    add("--json", action="store_true", help="one JSON object per line")
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs `headgate audit --store PATH [--since 1h] [--user U] [--json]`; returns the status."""
+    """Runs `headgate audit --store PATH` or `--server URL`; returns the status."""
     flags = command_parser().parse_args(double_dashes(arguments))
     return guarded(lambda: _audit(flags))
 
 
 def _audit(flags: argparse.Namespace) -> int:
-    earliest = ""
-    if flags.since is not None:
-        try:
-            span = timedelta(microseconds=parse_duration(flags.since) / 1000)
-            earliest = (datetime.now(UTC) - span).isoformat(timespec="microseconds")
-        except (ValueError, OverflowError):
-            raise ValueError(f"--since {flags.since}: expected a duration such as 12h") from None
-    with opened_at(flags.store) as store:
-        for record in _records(store):
-            if record.time < earliest or (flags.user is not None and record.actor != flags.user):
-                continue
-            print(json_line(record) if flags.json else _line(record))
+    if (flags.store is None) == (flags.server is None):
+        raise ValueError("expected --store PATH or --server URL, and one of them")
+    if flags.follow and flags.summary:
+        raise ValueError("--follow and --summary: expected one of them")
+    chosen = AuditFilter(
+        since=_earliest(flags.since), **{name: getattr(flags, name) for name, *_ in _FILTERS}
+    )
+    with ExitStack() as stack:
+        if flags.server is not None:
+            records = _records_of_server(flags.server, chosen, follow=flags.follow)
+        else:
+            store = stack.enter_context(opened_at(flags.store))
+            records = filter(chosen.accepts, _records(store, follow=flags.follow))
+        if flags.summary:
+            _summarize(records, as_json=flags.json)
+            return 0
+        for record in records:
+            print(json_line(record) if flags.json else _line(record), flush=flags.follow)
     return 0
 
 
-def _records(store: Store) -> Iterator[AuditRecord]:
-    since = 0
-    while page := store.audit(since, PAGE_SIZE):
-        yield from page
-        since = page[-1].id
+def _earliest(since: str | None) -> str:
+    """Returns the time of the earliest record for the flag *since*."""
+    if since is None:
+        return ""
+    try:
+        span = timedelta(microseconds=parse_duration(since) / 1000)
+        return (datetime.now(UTC) - span).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError):
+        raise ValueError(f"--since {since}: expected a duration such as 12h") from None
+
+
+def _records(store: Store, *, follow: bool) -> Iterator[AuditRecord]:
+    last = 0
+    while True:
+        while page := store.audit(last, PAGE_SIZE):
+            yield from page
+            last = page[-1].id
+        if not follow:
+            return
+        time.sleep(_FOLLOW_SECONDS)
+
+
+def _records_of_server(url: str, chosen: AuditFilter, *, follow: bool) -> Iterator[AuditRecord]:
+    # Imported on demand: a store needs no connection.
+    from headgate.server_requests import ServerRequests
+
+    server = ServerRequests(url)
+    names = {field.name for field in fields(AuditRecord)}
+    parameters = {name: text for name, text in asdict(chosen).items() if text}
+    while True:
+        for page in server.pages("/api/audit", parameters):
+            for content in page:
+                if not names <= content.keys():
+                    raise ValueError(f"{url}: the response has no records of an audit")
+                yield AuditRecord(**{name: content[name] for name in names})
+            parameters["after"] = str(page[-1]["id"])
+        if not follow:
+            return
+        time.sleep(_FOLLOW_SECONDS)
+
+
+def _summarize(records: Iterator[AuditRecord], *, as_json: bool) -> None:
+    """Prints how many records there are of each user, kind and outcome, the most first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    newest: dict[tuple[str, str, str], str] = {}
+    for record in records:
+        key = (record.actor, audit_kind(record), record.outcome)
+        counts[key] += record.count
+        newest[key] = record.time
+    for key, count in counts.most_common():
+        actor, kind, outcome = key
+        if as_json:
+            content = {"count": count, "user": actor, "kind": kind, "outcome": outcome}
+            print(json.dumps(content | {"newest": newest[key]}))
+        else:
+            columns = map(_column, (newest[key], actor, kind, outcome))
+            print(f"{count:6}", *columns, sep="  ")
+    if not counts:
+        print("no records", file=sys.stderr)
 
 
 def _line(record: AuditRecord) -> str:

@@ -48,7 +48,7 @@ class ServerRequests:
         self, path: str, parameters: Mapping[str, str], member: str = ""
     ) -> Iterator[list[dict[str, Any]]]:
         """Yields the pages of the list at *path*, or of its member *member*. Raises ValueError."""
-        after = ""
+        after = parameters.get("after", "")
         while True:
             query = {**parameters, "limit": str(_PAGE_SIZE)} | ({"after": after} if after else {})
             found = self.send("GET", f"{path}?{urlencode(query, errors='surrogateescape')}")

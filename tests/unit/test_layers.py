@@ -14,8 +14,8 @@ LAYERS = {
         serving""",
     "engine/headgate_engine": """errors model unsupported_sources
         required_privileges passwords stores changes statement_changes linking provisioning queries
-        administration audit_entry authorization accounts authentication engine
-        async_engine declared_state explanation testing""",
+        administration audit_entry audit_filter authorization accounts authentication engine
+        async_engine declared_state explanation testing version""",
     "grammar/headgate_grammar": "generational_cache text ast parsing tools",
 }
 PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")

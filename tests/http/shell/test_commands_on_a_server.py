@@ -123,3 +123,39 @@ def test_without_a_session_a_command_says_so(server: LocalServer, tmp_path: Path
     status, _, errors = command(tmp_path, server, "", "")("key", "list")
     url = f"http://127.0.0.1:{server.port}"
     assert (status, errors) == (1, f"headgate: not signed in to {url}: see headgate login\n")
+
+
+def test_the_audit_of_a_server_is_filtered_and_summarized(
+    server: LocalServer, tmp_path: Path
+) -> None:
+    headgate = command(tmp_path, server, *ROOT)
+    server.query("SHOW USERS", ("todd", "wrong-1"))
+    status, lines, errors = headgate("audit", "--database", "shop", "--json")
+    assert (status, errors) == (0, "")
+    assert [json.loads(line)["statement"] for line in lines] == [
+        "CREATE DATABASE shop",
+        "GRANT READ ON shop TO todd",
+    ]
+    assert len(headgate("audit", "--target", "todd", "--kind", "create user")[1]) == 1
+    assert headgate("audit", "--user", "ann")[1] == []
+    summary = headgate("audit", "--summary", "--json")[1]
+    databases = [it for it in map(json.loads, summary) if it["kind"] == "CREATE DATABASE"]
+    assert [(it["count"], it["user"], it["outcome"]) for it in databases] == [(2, "root", "ok")]
+
+
+def test_the_audit_of_a_server_is_for_administrators(server: LocalServer, tmp_path: Path) -> None:
+    headgate = command(tmp_path, server, "todd", "s3cret-1")
+    status, lines, errors = headgate("audit")
+    assert (status, lines) == (1, [])
+    assert "admin privilege" in errors
+    assert headgate("audit", "--store", "users.db")[0] == 1
+
+
+def test_more_records_than_a_page_are_read(server: LocalServer, tmp_path: Path) -> None:
+    headgate = command(tmp_path, server, *ROOT)
+    before = len(headgate("audit")[1])
+    statements = "; ".join(f"CREATE DATABASE d{number}" for number in range(1100))
+    assert server.query(statements).status == 200
+    lines = headgate("audit")[1]
+    assert len(lines) == before + 1100
+    assert len(set(lines)) == len(lines)

@@ -1,9 +1,9 @@
 """The endpoint /api/audit: the audit log, for administrators."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
-from headgate_engine import AuditRecord
+from headgate_engine import AuditFilter, AuditRecord
 from headgate_server.api.accounts.requests import json_response, page_of, require_admin
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
@@ -12,6 +12,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import Response
 
 _SCAN_PAGE = 1000
+AUDIT_PARAMETERS = tuple(field.name for field in fields(AuditFilter))
 
 
 async def list_audit(
@@ -19,18 +20,18 @@ async def list_audit(
 ) -> Response:
     """Returns a page of audit records, the oldest first.
 
-    The parameters `user` (an author) and `since` (a time in RFC 3339) choose records. `after` is
-    the id of the last record of the previous page.
+    The parameters are those of `AuditFilter`. `after` is the id of the last record of the previous
+    page.
     """
     await require_admin(request, context)
     after, limit = page_of(request)
-    user, since = (request.url_params.get(name, "") for name in ("user", "since"))
+    chosen = AuditFilter(**{name: request.url_params.get(name, "") for name in AUDIT_PARAMETERS})
 
     def read() -> list[dict[str, Any]]:
         found: list[AuditRecord] = []
         last = int(after or 0)
         while len(found) < limit and (page := context.store.audit(last, _SCAN_PAGE)):
-            found += [it for it in page if it.time >= since and user in ("", it.actor)]
+            found += filter(chosen.accepts, page)
             last = page[-1].id
         return [asdict(record) for record in found[:limit]]
 
