@@ -140,6 +140,11 @@ long-fuzz-http: .venv/developed
 long-store-kills: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/store_kills.py 30 5
 
+# Two minutes: the steps of the Dockerfile in a fresh Debian, and the container's command. Needs root
+# and Debian's debootstrap.
+long-container:
+	$(PYTHON) deploy/container/prove.py
+
 # The recorded HTTP scenarios on a store in etcd, from `make long CHECK=conformance-etcd F=FOLDER`.
 long-conformance-etcd: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/conformance/on_etcd.py $(F) 2
