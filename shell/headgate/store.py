@@ -7,7 +7,7 @@ from typing import cast
 
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
-from headgate.store_file import accounts, guarded, opened, opened_at
+from headgate.store_file import accounts, guarded, opened, opened_at, print_line
 from headgate_engine import (
     SqliteStore,
     StoreError,
@@ -20,6 +20,7 @@ from headgate_engine import (
     restore,
 )
 
+_NEARLY_FULL = 0.8
 _LOCATION = "a store file, or a URL: etcd://HOST:PORT/PREFIX or postgresql://HOST/DATABASE"
 
 
@@ -122,13 +123,20 @@ def _check(flags: argparse.Namespace) -> int:
         users = sum(1 for _ in accounts(store))
         databases = len(store.databases())
         revision = store.confirmed_revision()
-        condition = store.condition()
+        condition, size = store.condition(), store.size()
     print(
         f"{location}: OK ({_count(users, 'user')}, {_count(databases, 'database')},"
         f" revision {revision})"
     )
     if condition is not None:
         print(f"{location}: {condition.members_up} of {condition.members} members respond")
+    if size is not None and size.limit and size.allocated >= _NEARLY_FULL * size.limit:
+        print_line(
+            f"headgate: {location}: {size.allocated / size.limit:.0%} of its size limit are"
+            " allocated: run `etcdctl compact`, `etcdctl defrag` for one member after the other,"
+            " and `etcdctl alarm disarm`",
+            sys.stderr,
+        )
     return 0
 
 

@@ -14,6 +14,7 @@ import trustme
 
 from headgate_engine import (
     Audit,
+    DeniedAttempt,
     Engine,
     OutcomeUnknown,
     Passwords,
@@ -372,3 +373,31 @@ def test_an_etcd_that_compacts_nothing_is_warned_of(
         compact(etcd, store.follower.mirror.position)
     with closing(SharedStore(EtcdLog(etcd.address(), prefix), report=reports.append)):
         assert len(reports) == 1, "it is compacted now"
+
+
+def test_a_full_etcd_is_told_and_comes_back_by_the_documented_commands(tmp_path: Path) -> None:
+    with Etcd(tmp_path, 1, "--quota-backend-bytes", "24000000") as etcd, ExitStack() as stack:
+        made(etcd, "/full/")
+        store = stack.enter_context(closing(opened(etcd, "/full/")))
+        store.transact(add("todd"), AUDIT)
+        attempt = DeniedAttempt("2026-01-01", "a" * 1000, "", "q", "refused", 1)
+        with pytest.raises(StoreUnavailable, match="etcd is full: database space exceeded"):
+            for _ in range(500):
+                store.record_denied([attempt] * 400)
+        log = stack.enter_context(closing(EtcdLog(etcd.address(), "/full/")))
+        assert log.size().allocated > 20_000_000
+        # Reads go on, and changes are refused with the reason.
+        assert store.user("todd") is not None
+        for name in ("ann", "bob"):
+            with pytest.raises(StoreUnavailable, match="database space exceeded"):
+                store.transact(add(name), AUDIT)
+        # The audit can still be pruned. The alarm stays until it is disarmed.
+        store.prune_audit("2026-06-01")
+        endpoint = f"http://127.0.0.1:{etcd.ports[0]}"
+        newest = str(store.follower.mirror.position)
+        for words in (["compact", newest], ["defrag"], ["alarm", "disarm"]):
+            command = ["etcdctl", "--endpoints", endpoint, "--command-timeout=60s", *words]
+            environment = os.environ | {"ETCDCTL_API": "3"}
+            subprocess.run(command, check=True, capture_output=True, env=environment)
+        store.transact(add("ann"), AUDIT)
+        assert store.user("ann") is not None
