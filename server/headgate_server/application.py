@@ -91,9 +91,10 @@ class Application:
         if self._context is None:
             return
         try:
+            self._context.store.reload()
             self._context.reconfigure(reload_settings(self._context.settings, os.environ))
         # ValueError: a file that was valid during `reload_settings` has changed since.
-        except (ConfigurationError, ValueError) as error:
+        except (ConfigurationError, ValueError, StoreError) as error:
             self.status.reload_error = str(error)
             self.metrics.configuration.refused()
             raise ConfigurationError(str(error)) from None

@@ -194,6 +194,14 @@ class Store(AccountReads, IdentityReads, Protocol):
         """Returns how large the store is, or None if it is in memory. Raises StoreUnavailable."""
         ...
 
+    def reload(self) -> None:
+        """Reads the files of certificates again, if the store has some.
+
+        Raises:
+            StoreError: a file cannot be read; the former certificates stay in use.
+        """
+        ...
+
     def other_writers(self) -> int:
         """Returns how many other processes made changes of a shared store within 0.2 seconds."""
         ...

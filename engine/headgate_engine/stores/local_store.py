@@ -7,6 +7,9 @@ class LocalStore:
     def condition(self) -> None:
         """Returns None: reads are current."""
 
+    def reload(self) -> None:
+        """Does nothing: a store on this machine has no certificates."""
+
     def other_writers(self) -> int:
         """Returns 0: a change waits for no other machine."""
         return 0

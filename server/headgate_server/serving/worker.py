@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from email.utils import formatdate
 from itertools import count
 from types import FrameType
@@ -29,7 +30,7 @@ from headgate_server.serving.server_state import ServerState
 from headgate_server.serving.service_manager import ServiceManager
 from headgate_server.serving.shutdown import Acceptor, shut_down
 from headgate_server.serving.thread_stacks import install_stack_signals
-from headgate_server.serving.tls import Certificate, CertificateError
+from headgate_server.serving.tls import Certificate, CertificateError, certificate_end
 from headgate_server.telemetry import logging as logs
 from headgate_server.validation.configuration import reload_settings
 
@@ -125,6 +126,7 @@ def make_server(
         application, state, make_connection, listeners, certificate, handshake, started, relayed
     )
     server.shutdown_delay = settings.shutdown_delay
+    server.store_certificate = settings.store_certificate_file
     return server
 
 
@@ -164,6 +166,7 @@ class WorkerServer:
         self.manager = ServiceManager({})
         self.alive: Callable[[], None] = _no_op  # called once a second
         self.application.status.reload = self.reload
+        self.store_certificate = ""  # the file of the client's certificate for the store
         self.shutdown_delay = 0.0  # how long requests are still answered after a signal to end
         self.failed = False  # whether the application could not start
         self._state = state
@@ -278,6 +281,7 @@ class WorkerServer:
         else:
             logs.log_info("configuration of tokens and gateway read again")
         if self._certificate is None:
+            self._show_certificate()
             return
         try:
             self._certificate.reload()
@@ -288,10 +292,13 @@ class WorkerServer:
             logs.log_info("certificate read again")
 
     def _show_certificate(self) -> None:
-        """Shows in the metrics when the server's certificate ends."""
+        """Shows in the metrics when the certificates in use end."""
+        metrics = self.application.metrics.configuration
         if self._certificate is not None:
-            metrics = self.application.metrics.configuration
             metrics.certificate("server", self._certificate.ends_at())
+        if self.store_certificate:
+            with suppress(CertificateError):  # the store has used it, and reports a fault
+                metrics.certificate("store", certificate_end(self.store_certificate))
 
 
 def _reduce_garbage_collection() -> None:

@@ -256,6 +256,18 @@ class EtcdClient:
             with self._lock:
                 self._watches.discard(call)
 
+    def reload(self) -> None:
+        """Reads the certificates again, and makes new connections. Raises StoreError.
+
+        Calls in progress end on their former connections.
+        """
+        if not self._address.tls:
+            return
+        credentials = _credentials(self._address)
+        with self._lock:
+            self._credentials, self._channels = credentials, {}
+        self.end_watches()
+
     def end_watches(self) -> None:
         """Ends all watches: the next ones are at another member."""
         self._next_member()

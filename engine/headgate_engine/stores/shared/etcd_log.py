@@ -269,6 +269,10 @@ class EtcdLog:
         except (Compacted, Unclear):
             raise StoreUnavailable("no member of etcd answers") from None
 
+    def reload(self) -> None:
+        """Reads the files of certificates again."""
+        self._client.reload()
+
     def members_up(self) -> tuple[int, int]:
         """Returns how many members respond, and how many there are."""
         request = messages.RangeRequest(key=self._head, serializable=True, keys_only=True)

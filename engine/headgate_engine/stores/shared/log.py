@@ -210,6 +210,13 @@ class Log(Protocol):
         """Yields what `publish_delay` shows from now on, of all processes. Ends after `close`."""
         ...
 
+    def reload(self) -> None:
+        """Reads the files of certificates again, for connections that are made from now on.
+
+        Raises StoreError: then the former certificates stay in use.
+        """
+        ...
+
     def members_up(self) -> tuple[int, int]:
         """Returns how many members respond, and how many there are. Raises no error."""
         ...

@@ -167,6 +167,16 @@ class PostgresClient:
         """Waits for a notification on *connection*, at most *seconds*. Returns what it says."""
         return [it.payload for it in connection.notifies(timeout=seconds, stop_after=1)]
 
+    def reload(self) -> None:
+        """Makes new connections from now on: each reads the files of certificates."""
+        if not (self._address.authority or self._address.certificate):
+            return
+        with self._lock:
+            free, self._free = self._free, []
+        for connection in free:
+            connection.close()
+        self.stop_listening()
+
     def stop_listening(self) -> None:
         """Ends each `listening`: the connection is made again."""
         with self._lock:

@@ -305,6 +305,10 @@ class PostgresLog:
                     if found := decoded_delay(text):
                         yield found
 
+    def reload(self) -> None:
+        """Makes new connections, which read the files of certificates again."""
+        self._client.reload()
+
     def members_up(self) -> tuple[int, int]:
         """Returns (1, 1) if the primary answers, else (0, 1)."""
         try:

@@ -12,6 +12,7 @@ from headgate_engine.model.profile import Profile
 from headgate_engine.model.session import Session, SessionLimits, SessionTokens
 from headgate_engine.model.user import Account, LinkedIdentity, User
 from headgate_engine.stores.base import Snapshot, Table
+from headgate_engine.stores.condition import StoreCondition, StoreSize
 from headgate_engine.stores.memory_accounts import counts_of
 from headgate_engine.stores.shared.follower import Follower
 from headgate_engine.stores.shared.log import Log
@@ -36,6 +37,18 @@ class SharedReads:
         """The mirror. Raises StoreUnavailable."""
         self.follower.check()
         return self.follower.mirror
+
+    def condition(self) -> StoreCondition:
+        """Returns how current the reads are, and how many members of the log respond."""
+        return StoreCondition(self.follower.proof_age, *self._log.members_up())
+
+    def size(self) -> StoreSize | None:
+        """Returns how large the log is."""
+        return self._log.size()
+
+    def reload(self) -> None:
+        """Reads the certificates for the log again. Raises StoreError."""
+        self._log.reload()
 
     def user(self, name: str) -> User | None:
         """Returns the user *name*, or None."""

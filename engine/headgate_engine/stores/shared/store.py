@@ -31,7 +31,6 @@ from headgate_engine.stores.base import (
     PendingTransaction,
     Tx,
 )
-from headgate_engine.stores.condition import StoreCondition, StoreSize
 from headgate_engine.stores.group_commit import commit_one
 from headgate_engine.stores.login_delays import LoginDelays
 from headgate_engine.stores.memory_logins import MemoryLogins
@@ -206,14 +205,6 @@ class SharedStore(SharedReads):
         """Appends to the audit file the records of this machine that it lacks."""
         if self._export is not None:
             self._export.run()
-
-    def condition(self) -> StoreCondition:
-        """Returns how current the reads are, and how many members of the log respond."""
-        return StoreCondition(self.follower.proof_age, *self._log.members_up())
-
-    def size(self) -> StoreSize | None:
-        """Returns how large the log is."""
-        return self._log.size()
 
     def other_writers(self) -> int:
         """Returns how many other processes wrote within 0.2 seconds."""
