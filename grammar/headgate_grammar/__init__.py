@@ -76,8 +76,10 @@ from headgate_grammar.text.quoting import quote_identifier, quote_string
 from headgate_grammar.text.redaction import REDACTED, redact_destination, redact_urls
 from headgate_grammar.tools.highlight import Span, highlight
 from headgate_grammar.tools.redact import redact
+from headgate_grammar.tools.syntax import statement_syntax
 
 __all__ = [
+    "statement_syntax",
     "DIALECTS",
     "Dialect",
     "REDACTED",

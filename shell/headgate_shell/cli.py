@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from headgate_shell.backends.store import OpenEngine
 
 _DEFAULTS: dict[str, Value] = {
+    "url": "",
+    "profile": "",
     "host": "localhost",
     "port": 8086,
     "socket": "",
@@ -58,6 +60,8 @@ _INTERACTIVE_ADVICE = "Check -host, -port and -ssl, and whether the server is ru
 USAGE = """\
 usage: headgate shell [flags]
 
+  -url URL             the server: http://HOST:PORT, or https://HOST:PORT/PREFIX
+  -profile NAME        the flags of [profiles.NAME] in shell.toml
   -host NAME           the server (localhost)
   -port NUMBER         its port (8086)
   -socket PATH         its Unix socket, instead of host and port
@@ -110,6 +114,11 @@ def main(
             stream.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     try:
         given, rest = parse_flags(arguments, _DEFAULTS)
+        if "url" in given or "profile" in given:
+            # Imported on demand: scripts written for influx have neither.
+            from headgate_shell.profiles import with_profile
+
+            given = with_profile(given)
     except FlagError as error:
         print(error, file=sys.stderr)
         print(USAGE, end="")

@@ -37,6 +37,10 @@ Commands:
   \\sessions [<user>]         list sessions: your own, or a user's
   \\logout [<user>]           end all your sessions, or a user's
   \\password [<user>]         set a password, your own by default; prompts twice
+  \\i <file>, \\o [<file>]     run the lines of a file; write results to a file
+  \\conninfo                  say which server this is, and as which user
+  \\h [<statement>]           show the syntax of statements
+  <statement> \\G             show the result with a line for each value
   settings                   list the settings
   help, \\?                   print this text
   exit, quit, \\q, Ctrl-D     exit

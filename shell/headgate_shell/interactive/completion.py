@@ -9,6 +9,7 @@ from headgate_shell.commands.dispatch import COMMANDS
 from headgate_shell.commands.settings import CONSISTENCIES, FORMATS, PRECISIONS
 from headgate_shell.go_space import split_words
 from headgate_shell.interactive.completion_names import CompletionNames
+from headgate_shell.interactive.local_commands import LOCAL_COMMANDS
 
 _WORD = re.compile(r'"[^"\n]*\Z|[\w\\]*\Z')
 _ARGUMENTS: dict[str, Sequence[str]] = {
@@ -20,6 +21,8 @@ _ARGUMENTS: dict[str, Sequence[str]] = {
     "node": ("clear",),
 }
 _MAX_COMPLETIONS = 200
+# Without a completion by its beginning, a word of this length is looked for within names.
+_LEAST_FUZZY = 3
 # A name with one of these characters cannot be written in InfluxQL: its lexer replaces the
 # character, or ends the statement there.
 _INEXPRESSIBLE = re.compile("[\0\r\ud800-\udfff]")
@@ -42,18 +45,32 @@ def complete_input(text: str, names: CompletionNames) -> list[CompletionItem]:
     found = _WORD.search(text)
     word = found[0] if found is not None else ""
     before = text[: len(text) - len(word)]
+    candidates = list(_candidates(before, names))
     offered = [
         CompletionItem(as_typed, len(word), kind)
-        for offer, kind in _candidates(before, names)
+        for offer, kind in candidates
         if (as_typed := _completion_text(offer, word, kind))
     ]
+    if not offered and len(word) >= _LEAST_FUZZY:
+        offered = [
+            CompletionItem(as_typed, len(word), kind)
+            for offer, kind in candidates
+            if _is_within(word, offer)
+            and (as_typed := _completion_text(offer, word[:1] if word[0] == '"' else "", kind))
+        ]
     return offered[:_MAX_COMPLETIONS]
+
+
+def _is_within(word: str, candidate: str) -> bool:
+    """Returns whether the characters of *word* are in *candidate*, in this order."""
+    rest = iter(candidate.lower())
+    return all(character in rest for character in word.lstrip('"').lower())
 
 
 def _candidates(before: str, names: CompletionNames) -> Iterable[tuple[str, str]]:
     words = split_words(before)
     if not words:
-        yield from ((command, "command") for command in COMMANDS)
+        yield from ((command, "command") for command in (*COMMANDS, *LOCAL_COMMANDS))
     elif words[0].lower() in COMMANDS:
         if len(words) == 1:
             yield from ((argument, "value") for argument in _ARGUMENTS.get(words[0].lower(), ()))

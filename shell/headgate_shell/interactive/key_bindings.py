@@ -12,7 +12,7 @@ def is_complete(text: str) -> bool:
     empty line. Enter also runs a text that no continuation makes valid: the server then reports
     the error.
     """
-    if not trim(text) or is_command(text) or text.endswith("\n"):
+    if not trim(text) or is_command(text) or text.endswith(("\n", "\\G")) or text[:1] == "\\":
         return True
     last = [text[piece.start : piece.stop] for piece in highlight(text)][-1:]
     if last == [";"]:

@@ -18,7 +18,9 @@ from headgate_shell.go_space import split_words, trim
 from headgate_shell.interactive.completion_names import CompletionNames
 from headgate_shell.interactive.confirmations import confirmation_for
 from headgate_shell.interactive.history import open_history, redacted_entry
+from headgate_shell.interactive.local_commands import LocalCommands, without_vertical
 from headgate_shell.interactive.login_prompts import log_in, prompt_login, prompt_new_password
+from headgate_shell.interactive.outcomes import statements_of, success, suggestion, titles
 from headgate_shell.interactive.prompt import build_prompt, open_editor, prompt_text
 from headgate_shell.interactive.shell_settings import Config, config_path, read_config
 from headgate_shell.interactive.unknown_user import with_usernames
@@ -59,6 +61,7 @@ class InteractiveShell:
         self._history = open_history(config.history_length, sys.stdout.write)
         self._last_statement = ""
         self._draft: str | None = None
+        self._local = LocalCommands(session, self._run_line)
         self._last_seconds: float | None = None
         self._reachable = True
         self._terminal = Terminal(
@@ -128,6 +131,9 @@ class InteractiveShell:
         if not words:
             return
         began = time.monotonic()
+        if self._local.is_command(text):
+            sys.stdout.write(escape_controls_in_lines(self._local.run(text)))
+            return
         if is_command(text):
             run_command(text, self._session, self._terminal)
         else:
@@ -150,16 +156,49 @@ class InteractiveShell:
         if question and not _confirm(question):
             sys.stdout.write("Not done.\n")
             return False
+        text, vertical = without_vertical(text)
         response = self._session.query(text)
         if not self._reachable:
             self._reachable = True
             sys.stdout.write("Connected again\n")
-        named = with_usernames(text, response)
-        # If the output is a file, a hint would not be read.
-        answer = render(named, self._session, hint=self._session.to_terminal)
-        _print_paged(answer, paged=self._session.use_pager)
+        self._show(text, with_usernames(text, response), vertical=vertical)
         self._adopt_new_password(text, response)
         return True
+
+    def _show(self, text: str, response: Response, *, vertical: bool) -> None:
+        """Shows *response* to the statements *text*, on the terminal or in the file of `\\o`."""
+        file = self._local.output
+        session = self._session.copy_with(format="vertical") if vertical else self._session
+        if file is not None:
+            file.write(render(response, session.copy_with(to_terminal=False), hint=False))
+            file.flush()
+            if response.first_error:
+                sys.stdout.write(f"ERR: {escape_controls(response.first_error)}\n")
+            return
+        # If the output is a file, a hint would not be read.
+        if not session.to_terminal or session.format == "json":
+            answer = render(response, session, hint=session.to_terminal)
+        else:
+            answer = self._for_person(text, response, session)
+        _print_paged(answer, paged=session.use_pager)
+
+    @staticmethod
+    def _for_person(text: str, response: Response, session: Session) -> str:
+        """Returns *response* with titles of several results, a word of success, a suggestion."""
+        statements = statements_of(text)
+        if not (named := titles(statements, response)):
+            answer = render(response, session)
+        else:
+            parts = (
+                f"{escape_controls(title)}\n{render(Response([result]), session)}"
+                for title, result in zip(named, response.results, strict=True)
+            )
+            answer = "\n".join(parts)
+        if not response.first_error:
+            return answer + success(statements, response)
+        if response.first_error.startswith("error parsing query"):
+            answer += suggestion(text)
+        return answer
 
     def _adopt_new_password(self, text: str, response: Response) -> None:
         """Uses a new password for later requests if *text* has set it for the session's user."""

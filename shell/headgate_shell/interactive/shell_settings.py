@@ -58,6 +58,7 @@ def read_config(path: Path) -> tuple[Config, list[str]]:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         return Config(), [f"{path}: invalid TOML: {error}"]
     config, errors = Config(), []
+    content.pop("profiles", None)  # for the flag -profile
     for key, value in content.items():
         try:
             if key not in _VALIDATORS:

@@ -1,8 +1,9 @@
 """The output formats `table` (framed), `vertical` (a line per value) and `markdown`."""
 
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from wcwidth import wcswidth
 
 from headgate_shell.backends.base import Response
 from headgate_shell.output.control_characters import escape_character
@@ -48,7 +49,7 @@ def _cell_text(value: object) -> str:
 
 def _format_table(series: Mapping[str, Any]) -> str:
     rows = [list(map(_cell_text, series["columns"])), *_rows(series)]
-    widths = [max(map(_display_width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+\n"
     head, *body = (_table_line(row, widths) for row in rows)
     title = _title(series)
@@ -58,28 +59,26 @@ def _format_table(series: Mapping[str, Any]) -> str:
 
 def _table_line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = (
-        text + " " * (width - _display_width(text)) for text, width in zip(row, widths, strict=True)
+        text + " " * (width - display_width(text)) for text, width in zip(row, widths, strict=True)
     )
     return "| " + " | ".join(cells) + " |\n"
 
 
-def _display_width(text: str) -> int:
+def display_width(text: str) -> int:
     """Returns the number of terminal columns that *text* occupies."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+    width = wcswidth(text)
+    return width if width >= 0 else len(text)
 
 
 def _format_vertical(series: Mapping[str, Any]) -> str:
     columns = list(map(_cell_text, series["columns"]))
-    width = max(map(_display_width, columns), default=0)
+    width = max(map(display_width, columns), default=0)
     title = _title(series)
     text = f"{title}\n" if title else ""
     for number, row in enumerate(_rows(series), 1):
         text += f"-- row {number}\n"
         for name, value in zip(columns, row, strict=True):
-            text += f"{name}{' ' * (width - _display_width(name))}  {value}\n"
+            text += f"{name}{' ' * (width - display_width(name))}  {value}\n"
     return text
 
 

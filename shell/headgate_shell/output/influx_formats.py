@@ -1,7 +1,7 @@
 """The output formats `column` and `csv`, as influx, InfluxDB's own shell, prints them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headgate_shell.backends.base import Response
@@ -14,8 +14,10 @@ Row = Sequence[str]
 _QUOTED_FIELD = re.compile(rf'^[{SPACE}]|[,"\r\n]|^\\\.$')
 
 
-def format_columns(response: Response) -> str:
+def format_columns(response: Response, width: Callable[[str], int] = len) -> str:
     """Returns *response* in aligned columns, with its messages first.
+
+    *width* is how wide a text is shown; influx counts characters.
 
     A result has no header if its first series has the same name, tags and columns as the first
     series of the previous result.
@@ -36,7 +38,7 @@ def format_columns(response: Response) -> str:
             if not repeated:
                 lines.extend(_column_header(one, first=number == 0))
             lines.extend([cell_text(value) for value in row] for row in one.get("values", ()))
-    return "".join(messages) + align(lines)
+    return "".join(messages) + align(lines, width)
 
 
 def format_csv(response: Response) -> str:

@@ -63,7 +63,12 @@ def _interactive_hint(error: str, session: Session) -> str:
 def _format_response(response: Response, session: Session) -> str:
     match session.format:
         case "column":
-            return format_columns(_escape_response(response) if session.to_terminal else response)
+            if not session.to_terminal:
+                return format_columns(response)
+            # Imported on demand: scripts start often.
+            from headgate_shell.output.headgate_formats import display_width
+
+            return format_columns(_escape_response(response), display_width)
         case "csv":
             return format_csv(_escape_response(response) if session.to_terminal else response)
         case "json":

@@ -136,7 +136,7 @@ def test_another_size_of_the_window(terminal: Callable[..., Tmux]) -> None:
         shell.type("SHOW GRANTS FOR alice; SHOW GRANTS FOR al")
         shell.resize(40, 12)
         shell.wait(r"(?s)\.\.\. +al.*root")
-        shell.resize(60, 12)
+        shell.resize(60, 24)
         shell.type("ice; SHOW USERS")
         shell.wait("SHOW USERS")
         shell.press("Enter")
