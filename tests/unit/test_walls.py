@@ -38,6 +38,7 @@ HOME = {
     "websockets": "server",
     "zxcvbn": "server",
     "prompt_toolkit": "shell",
+    "wcwidth": "shell",
     "yaml": "shell",
 }
 LONGEST_FILE = 400

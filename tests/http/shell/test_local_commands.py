@@ -68,7 +68,7 @@ def test_results_go_to_a_file_of_the_owner_until_they_do_not(
     assert "ERR: \\o /no/such/folder/x: No such file or directory" in text
 
 
-def test_conninfo_says_where_and_as_whom(
+def test_conninfo_says_the_server_and_the_user(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed(metrics_server, "\\conninfo", "use metrics", "\\conninfo")
