@@ -5,6 +5,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from support.places import REPOSITORY
 from support.postgres import Postgres
 from support.programs_of_ours import run_headgate
 from support.server_process import ServerProcess
-from support.servers import CREATE_ROOT, ROOT
+from support.servers import CREATE_ROOT, ROOT, Answer
 from support.waiting import free_port, poll_until
 
 pytestmark = pytest.mark.skipif(
@@ -50,6 +51,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
             return server.start()
 
         yield start
+
+
+def rows(answer: Answer) -> list[list[str]]:
+    found: list[list[str]] = answer.json["results"][0]["series"][0].get("values", [])
+    return found
 
 
 def made(url: str) -> str:
@@ -275,3 +281,30 @@ def test_a_bad_url_is_a_sentence(url: str, sentence: str) -> None:
     done = run_headgate("serve", "--check", "--store", url)
     assert done.returncode == 1 and sentence in done.stderr and "pw" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_that_was_frozen_gives_no_old_answer(
+    url: str, start: Callable[..., ServerProcess]
+) -> None:
+    made(url)
+    one, two = start(url), start(url, name="two")
+    one.query(CREATE_ROOT, None)
+    one.query("CREATE DATABASE d; CREATE USER todd WITH PASSWORD 's3cret-1'")
+    one.query("GRANT READ ON d TO todd")
+    poll_until(
+        lambda: (answer := two.query("SHOW DATABASES", TODD)).status == 200 and bool(rows(answer)),
+        "the grant is not seen",
+    )
+    assert two.process is not None
+    for privilege in ("REVOKE READ ON d FROM", "GRANT READ ON d TO"):
+        os.kill(two.process.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            assert not one.query(f"{privilege} todd").error
+            poll_until(lambda it=began: time.monotonic() - it > 3, "")  # type: ignore[misc]
+        finally:
+            os.kill(two.process.pid, signal.SIGCONT)
+        answer = two.query("SHOW DATABASES", TODD)
+        expected = [["d"]] if privilege.startswith("GRANT") else []
+        assert answer.status == 503 or rows(answer) == expected, answer.body
+        poll_until(lambda: two.query("SHOW USERS").status == 200, "it does not come back")
