@@ -17,7 +17,7 @@ from headgate.meta_db import (
     parse_meta,
 )
 from headgate.state_file import format_state
-from headgate.store_file import accounts, guarded, opened_at, print_line, write_private
+from headgate.store_file import accounts, counted, guarded, opened_at, print_line, write_private
 from headgate_engine import DeclaredDatabase, DeclaredState, DeclaredUser, Store
 
 
@@ -70,7 +70,8 @@ def _export_influxdb(flags: argparse.Namespace) -> int:
     for database in data.databases:
         if database.name not in known:
             print_line(f"{flags.base} lacks the database {database.name}: it is new", sys.stderr)
-    print_line(f"{flags.to}: {len(data.users)} users, {len(data.databases)} databases")
+    numbers = counted(len(data.users), "user"), counted(len(data.databases), "database")
+    print_line(f"{flags.to}: {', '.join(numbers)}")
     return 0
 
 
@@ -91,7 +92,8 @@ def _export_config(flags: argparse.Namespace) -> int:
             if (user := store.user(account.name)) is not None
         ]
     write_private(flags.to, format_state(DeclaredState(databases, users), flags.to).encode())
-    print_line(f"{flags.to}: {len(users)} users, {len(databases)} databases")
+    numbers = counted(len(users), "user"), counted(len(databases), "database")
+    print_line(f"{flags.to}: {', '.join(numbers)}")
     return 0
 
 

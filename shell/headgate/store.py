@@ -7,7 +7,7 @@ from typing import cast
 
 from headgate.configured_engine import load_settings
 from headgate.flags import CommandParser, double_dashes
-from headgate.store_file import accounts, guarded, opened, opened_at, print_line
+from headgate.store_file import accounts, counted, guarded, opened, opened_at, print_line
 from headgate_engine import (
     SqliteStore,
     StoreError,
@@ -125,7 +125,7 @@ def _check(flags: argparse.Namespace) -> int:
         revision = store.confirmed_revision()
         condition, size = store.condition(), store.size()
     print(
-        f"{location}: OK ({_count(users, 'user')}, {_count(databases, 'database')},"
+        f"{location}: OK ({counted(users, 'user')}, {counted(databases, 'database')},"
         f" revision {revision})"
     )
     if condition is not None:
@@ -162,10 +162,10 @@ def _copy(flags: argparse.Namespace) -> int:
         audit=not flags.without_audit,
     )
     print(
-        f"{to}: copied {_count(contents.count('u/'), 'user')},"
-        f" {_count(contents.count('d/'), 'database')}, {_count(contents.count('k/'), 'key')},"
-        f" {_count(contents.count('s/'), 'session')} and"
-        f" {_count(len(contents.audit), 'audit record')} from {source}, revision"
+        f"{to}: copied {counted(contents.count('u/'), 'user')},"
+        f" {counted(contents.count('d/'), 'database')}, {counted(contents.count('k/'), 'key')},"
+        f" {counted(contents.count('s/'), 'session')} and"
+        f" {counted(len(contents.audit), 'audit record')} from {source}, revision"
         f" {contents.revision}"
     )
     return 0
@@ -186,7 +186,3 @@ def _accept_rollback(flags: argparse.Namespace) -> int:
     revision = accept_rollback_at(flags.location, _options(flags, flags.location))
     print(f"{flags.location}: accepted at revision {revision}")
     return 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

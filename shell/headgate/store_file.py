@@ -97,3 +97,8 @@ def write_private(path: str, content: bytes) -> None:
             raise
     except OSError as error:
         raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns *number* and *noun*, with an s unless it is one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
