@@ -144,7 +144,7 @@ def test_an_export_is_private_and_replaces_no_file(store: Path, tmp_path: Path) 
     init(store, entered="Toor-1\n")
     target = tmp_path / "meta.db"
     arguments = ("export", "influxdb", str(store), str(target))
-    assert headgate(*arguments) == (0, f"{target}: 1 users, 0 databases\n", "")
+    assert headgate(*arguments) == (0, f"{target}: 1 user, 0 databases\n", "")
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     (user,) = parse_meta(target.read_bytes()).users
     assert user.name == "root" and user.admin
