@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgate_engine import (
@@ -85,11 +85,8 @@ class AppContext:
             report=log_error,
             slot=settings.position_slot,
         )
-        self.engine = build_engine(
-            self.store,
-            settings,
-            max_concurrent=max(1, (os.cpu_count() or 1) // settings.workers),
-        )
+        processors = max(1, (os.cpu_count() or 1) // settings.workers)
+        self.engine = build_engine(self.store, settings, max_concurrent=processors)
         self.cookies = SessionCookies(settings)
         self.session_rotation = SessionRotation(
             self.engine, metrics, self.cookies, self.run_in_thread
@@ -195,12 +192,10 @@ class AppContext:
 
     def _exist(self, user: str, database: str) -> bool:
         """Returns whether *user* and, unless it is "", *database* are in the user store."""
-        try:
-            return self.engine.user(user) is not None and (
-                not database or self.store.database(database) is not None
-            )
-        except StoreUnavailable:
-            return False
+        with suppress(StoreUnavailable):
+            known = self.engine.user(user) is not None
+            return known and (not database or self.store.database(database) is not None)
+        return False
 
     def _create_gateway(self, settings: Settings) -> Gateway:
         if settings.gateway.cortex_metric_names:
@@ -223,9 +218,12 @@ class AppContext:
         credentials = credentials_of(request, self.cookies.name, self.settings)
         if not shows_no_browser(headers):
             request.cross_site = self.is_cross_site(request.method, headers)
-        principal = await self.authenticate_credentials(
-            credentials, request.address, mount, request.connection
-        )
+        try:
+            principal = await self.authenticate_credentials(
+                credentials, request.address, mount, request.connection
+            )
+        finally:
+            request.log.user = credentials.failed_user
         request.check_authorization()
         request.log.set_principal(principal)
         is_unsafe = request.method not in SAFE_METHODS

@@ -196,7 +196,9 @@ class Authenticator:
             if credentials is None and (guest := self._guest(request)) is not None:
                 return guest
             origin = address_with_peer(address, peer or address)
-            self.record_failure(credentials, bool(request.authorization), origin, error)
+            request.failed_user = self.record_failure(
+                credentials, bool(request.authorization), origin, error
+            )
             if isinstance(error, TooManyFailures):
                 await asyncio.sleep(self._refusal_limiter.delay())
             raise
@@ -266,8 +268,10 @@ class Authenticator:
         attempted: bool,
         address: str,
         error: Exception,
-    ) -> None:
+    ) -> str:
         """Counts a failed login in the metrics, and writes it to the audit log.
+
+        Returns the name of the user, or "" if there is no such user.
 
         *attempted* is True if the request had the header `Authorization`. *credentials* is None if
         no credentials could be read: then the audit log has the login only if *attempted* is True.
@@ -288,13 +292,14 @@ class Authenticator:
                 outcome, why = "refused", log_message(error)
         self._metrics.authentication(method, outcome)
         if credentials is None and not attempted:
-            return
+            return ""
         name = ""
         if isinstance(credentials, Password):
             # An unknown name is not recorded: it may be a password, typed in the wrong field.
             known = self._engine.user(credentials.name) is not None
             name, why = (credentials.name, why) if known else ("", f"{why}: no such user")
         self._record_denied(name, address, f"-- login ({method})", why)
+        return name
 
     async def _authenticate_with_tenants(
         self,

@@ -118,7 +118,8 @@ class RequestCredentials:
     *proxy_user* is the user that a proxy in front names. *accepts_guest* is whether a request
     without a login may act as the user of `[auth.anonymous]`. *is_sign_in* is whether a person
     begins a session: only then a directory may be asked, unless the settings say more. *origin* is
-    what such a session keeps of the directory.
+    what such a session keeps of the directory. *failed_user* is the existing user of a login that
+    failed.
     """
 
     url: Pairs = field(repr=False)
@@ -130,6 +131,7 @@ class RequestCredentials:
     accepts_guest: bool = False
     is_sign_in: bool = False
     origin: ProviderSession | None = None
+    failed_user: str = ""
 
     def is_empty(self) -> bool:
         """Returns whether no place has anything of a login, not even an invalid one."""

@@ -91,7 +91,7 @@ def test_refusals_are_written_too(serve: Callable[..., Server]) -> None:
         for entry in entries(server, 8)[2:]
     ]
     assert found == [
-        ("/query", 401, "", "", "authorization failed"),
+        ("/query", 401, "todd", "", "authorization failed"),
         (
             *("/query", 403, "todd", "SHOW USERS"),
             "todd not authorized to execute statement 'SHOW USERS', requires admin privilege",
@@ -194,3 +194,12 @@ def test_a_line_has_the_id_of_the_clients_trace(
     server.request("GET", "/health", headers={"traceparent": header})
     (entry,) = entries(server, 1)
     assert entry["trace_id"] == trace
+
+
+def test_a_failed_login_names_the_user_if_there_is_one(serve: Callable[..., Server]) -> None:
+    server = serve(HEADGATE_HTTP_LOG_FORMAT="json").bootstrap()
+    server.query("SHOW USERS", ("root", "wrong-1"))
+    server.query("SHOW USERS", ("my-password", "wrong-1"))
+    *_, known, unknown = entries(server, 3)
+    assert (known["status"], known["user"], known["login"]) == (401, "root", "")
+    assert (unknown["status"], unknown["user"]) == (401, "")

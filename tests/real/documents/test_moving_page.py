@@ -102,7 +102,7 @@ def test_the_other_commands_of_the_page_work(tmp_path: Path) -> None:
     (tmp_path / "state.yaml").write_text(blocks("yaml")[0])
     assert "0 changes would be made" in run(tmp_path, dry.replace("state.toml", "state.yaml"))
     (tmp_path / "state.toml").unlink()
-    assert "2 users, 1 databases" in run(tmp_path, export)
+    assert "2 users, 1 database" in run(tmp_path, export)
     assert "0 changes made" in run(tmp_path, apply)
 
 
