@@ -20,7 +20,10 @@ from headgate_engine import (
 from headgate_server.api.accounts.views import role_rights, user_json
 from headgate_server.http.errors import BadRequest
 
-_COLUMNS = ("id", "name", "role", "grants", "hasPassword", "isDisabled", "lastSeenAt")
+_COLUMNS = (
+    *("id", "name", "role", "grants", "hasPassword", "isDisabled", "isPending"),
+    "lastSeenAt",
+)
 _STATUSES = {
     "disable": UserStatus.DISABLED,
     "enable": UserStatus.ACTIVE,

@@ -48,6 +48,8 @@ def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Setting
             plan = plan or plan_first_users(settings, environment)
             _create_first_users(store, plan)
         empty = store.empty()
+        guest = settings.anonymous.user if settings.anonymous.enabled else ""
+        lacks_guest = bool(guest) and store.user(guest) is None
     except StoreUnavailable as error:
         raise StoreError(_unusable(settings, error)) from None
     finally:
@@ -56,6 +58,8 @@ def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Setting
         _log_opened(store, settings.store_path)
     for warning in warnings(settings):
         logs.log_warning(warning)
+    if lacks_guest:
+        logs.log_warning(f"[auth.anonymous] user: there is no user {guest!r} yet")
     if not settings.auth_enabled:
         logs.log_info("authentication is off: every client of this server is an administrator")
     elif empty:

@@ -159,3 +159,14 @@ def test_more_records_than_a_page_are_read(server: LocalServer, tmp_path: Path) 
     lines = headgate("audit")[1]
     assert len(lines) == before + 1100
     assert len(set(lines)) == len(lines)
+
+
+def test_a_session_by_another_name_of_this_machine_is_named(
+    server: LocalServer, tmp_path: Path
+) -> None:
+    url = f"http://localhost:{server.port}"
+    sessions = SavedSessions(str(tmp_path / "headgate" / "sessions"))
+    sessions.save(SavedSession(url, "root", COOKIE, sign_in(server, *ROOT)))
+    status, _, errors = command(tmp_path, server, "", "")("audit")
+    assert status == 1
+    assert f"see headgate login; there is a session at {url}\n" in errors

@@ -319,3 +319,12 @@ def test_guesses_at_the_same_time_do_not_pass_the_limit(
     wrong = [one for one in answers if one.status == 401]
     assert (len(wrong), {one.status for one in answers}) == (2, {401, 503})
     assert server.query("SHOW DATABASES", (name, "pw-todd-1")).status == 401
+
+
+def test_a_start_warns_of_an_anonymous_user_that_does_not_exist(
+    serve: Callable[..., LocalServer], tmp_path: Path
+) -> None:
+    path = tmp_path / "headgate.toml"
+    path.write_text("[auth.anonymous]\nenabled = true\nuser = 'guest'\n")
+    log = serve("--config", str(path)).log()
+    assert "[auth.anonymous] user: there is no user 'guest' yet" in log
