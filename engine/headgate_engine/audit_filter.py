@@ -7,7 +7,7 @@ from headgate_engine.model.audit import FORWARDED, AuditRecord
 from headgate_grammar import quote_identifier
 
 # A name as the canonical text of a statement has it, and a word before it.
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\w+')
+_WORD = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\w+""")
 _BEFORE_DATABASE = ("ON", "DATABASE")
 
 
@@ -42,6 +42,7 @@ class AuditFilter:
         if not (self.target or self.database):
             return True
         targets, databases = _named(record.statement)
+        databases |= _named(record.outcome)[1]  # requires READ on db
         return (not self.target or quote_identifier(self.target) in targets) and (
             not self.database or quote_identifier(self.database) in databases
         )
@@ -75,6 +76,7 @@ def _named(statement: str) -> tuple[set[str], set[str]]:
     databases: set[str] = set()
     before = ""
     for word in _WORD.findall(statement):
-        (databases if before.upper() in _BEFORE_DATABASE else targets).add(word)
+        if not word.startswith("'"):  # else a value, and no name
+            (databases if before.upper() in _BEFORE_DATABASE else targets).add(word)
         before = word
     return targets, databases

@@ -200,8 +200,7 @@ class AppContext:
     def _create_gateway(self, settings: Settings) -> Gateway:
         if settings.gateway.cortex_metric_names:
             self.metrics.show_cortex_names()
-        if settings.gateway.user_metrics:
-            self.metrics.show_users(self._exist)
+        self.metrics.show_users(self._exist, shown=settings.gateway.user_metrics)
         return Gateway(
             settings.gateway, self.engine, self.metrics, self.tracing, self.run_in_thread
         )

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 
 from headgate.flags import CommandParser, double_dashes
-from headgate.store_file import PAGE_SIZE, guarded, opened_at
+from headgate.store_file import PAGE_SIZE, guarded, opened_at, print_line
 from headgate_engine import AuditFilter, AuditRecord, Store, audit_kind, json_line
 from headgate_grammar import parse_duration
 
@@ -98,18 +98,31 @@ def _records(store: Store, *, follow: bool) -> Iterator[AuditRecord]:
 
 def _records_of_server(url: str, chosen: AuditFilter, *, follow: bool) -> Iterator[AuditRecord]:
     # Imported on demand: a store needs no connection.
-    from headgate.server_requests import ServerRequests
+    from headgate.server_requests import ServerAway, ServerRequests
 
     server = ServerRequests(url)
     names = {field.name for field in fields(AuditRecord)}
-    parameters = {name: text for name, text in asdict(chosen).items() if text}
+    # To follow, all records are fetched once and chosen here: a filtered answer does not say how
+    # far the server has looked.
+    parameters = {} if follow else {name: text for name, text in asdict(chosen).items() if text}
+    is_away = False
     while True:
-        for page in server.pages("/api/audit", parameters):
-            for content in page:
-                if not names <= content.keys():
-                    raise ValueError(f"{url}: the response has no records of an audit")
-                yield AuditRecord(**{name: content[name] for name in names})
-            parameters["after"] = str(page[-1]["id"])
+        try:
+            for page in server.pages("/api/audit", parameters):
+                is_away = False
+                for content in page:
+                    if not names <= content.keys():
+                        raise ValueError(f"{url}: the response has no records of an audit")
+                    record = AuditRecord(**{name: content[name] for name in names})
+                    if not follow or chosen.accepts(record):
+                        yield record
+                parameters["after"] = str(page[-1]["id"])
+        except ServerAway as error:
+            if not (follow and "after" in parameters):
+                raise
+            if not is_away:
+                print_line(f"headgate: {error}: trying again", sys.stderr)
+            is_away = True
         if not follow:
             return
         time.sleep(_FOLLOW_SECONDS)

@@ -27,6 +27,12 @@ _headgate() {
 @FILES@
     esac
 }
+_headgate_files() {
+    local files
+    mapfile -t files < <(compgen -f -- "$word")
+    COMPREPLY+=("${files[@]}")
+    compopt -o filenames 2>/dev/null
+}
 _headgate_commands() {
     case "$1" in
 @COMMANDS@
@@ -102,9 +108,7 @@ def _bash(tree: Node) -> str:
     return _filled(
         _BASH,
         VALUES=_value_cases(tree, _bash_value),
-        FILES=_cases(
-            tree, lambda it: 'COMPREPLY+=($(compgen -f -- "$word"))' if it.takes_file else ""
-        ),
+        FILES=_cases(tree, lambda it: "_headgate_files" if it.takes_file else ""),
         COMMANDS=_cases(tree, lambda it: _echo([word for word, _ in it.next_words])),
         FLAGS=_cases(tree, lambda it: _echo([name for flag in it.flags for name in flag.names])),
     )
@@ -133,7 +137,7 @@ def _echo(words: Sequence[str]) -> str:
 def _bash_value(flag: Flag) -> str:
     if flag.choices:
         return f"""COMPREPLY=($(compgen -W "{" ".join(flag.choices)}" -- "$word"))"""
-    return """COMPREPLY=($(compgen -f -- "$word"))""" if flag.takes_file else "COMPREPLY=()"
+    return "_headgate_files" if flag.takes_file else "COMPREPLY=()"
 
 
 def _zsh(tree: Node) -> str:

@@ -14,6 +14,10 @@ from headgate_shell.backends.http import HttpBackend
 _PAGE_SIZE = 1000
 
 
+class ServerAway(ValueError):
+    """The server cannot be reached."""
+
+
 class ServerRequests:
     """Sends requests to the server at *url*, with HEADGATE_TOKEN or the saved session.
 
@@ -38,7 +42,7 @@ class ServerRequests:
         try:
             answer = HttpBackend().account_request(self._connection, method, path, content)
         except ConnectionFailed as error:
-            raise ValueError(str(error)) from None
+            raise ServerAway(str(error)) from None
         status, found = answer if answer is not None else (0, None)
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return found

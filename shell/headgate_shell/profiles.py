@@ -15,12 +15,20 @@ def with_profile(given: Mapping[str, Value]) -> dict[str, Value]:
 
     A flag that is given itself counts more than one of the profile. Raises FlagError.
     """
-    flags = dict(given)
+    flags = _without_url(given)
     if name := str(given.get("profile", "")):
-        flags = _read_profile(name) | flags
-    if url := str(flags.pop("url", "")):
-        flags = _of_url(url) | flags
+        profile = _read_profile(name)
+        if "url" in given:  # another server than that of the profile
+            profile.pop("url", None)
+        flags = _without_url(profile) | flags
     return flags
+
+
+def _without_url(given: Mapping[str, Value]) -> dict[str, Value]:
+    """Returns the flags *given*, with those that its URL stands for in place of the URL."""
+    flags = dict(given)
+    url = str(flags.pop("url", ""))
+    return _of_url(url) | flags if url else flags
 
 
 def _of_url(url: str) -> dict[str, Value]:

@@ -112,26 +112,27 @@ class Throttle:
         If it has to wait, the caller must reject the login without checking its password. Otherwise
         the response would reveal whether the password is correct.
         """
-        return self._delayed_until(_keys(name, address)) > self._clock()
+        now = self._clock()
+        return self._delayed_until(_keys(name, address), now) > now
 
-    def _delayed_until(self, keys: tuple[_Key, _Key]) -> float:
+    def _delayed_until(self, keys: tuple[_Key, _Key], now: float) -> float:
         """Returns the time from which a login is allowed. *keys* are a result of `_keys`."""
         pair, whole = (self._counter(key) for key in keys)
         return max(
             pair.delayed_until,
             whole.delayed_until if whole.count >= self._free_failures(keys[1]) else 0.0,
-            self._delayed_elsewhere(keys),
+            self._delayed_elsewhere(keys, now),
         )
 
-    def _delayed_elsewhere(self, keys: tuple[_Key, _Key]) -> float:
+    def _delayed_elsewhere(self, keys: tuple[_Key, _Key], now: float) -> float:
         """Returns the time from which the other servers allow a login; 0.0 without a delay."""
-        if self._delays is None:
+        if self._delays is None or not self._max_delay:
             return 0.0
         pair, whole = keys
         seconds = self._delays.seconds_left(_shared_name(pair))
         if not self._admins.get(whole[1]):
             seconds = max(seconds, self._delays.seconds_left(_shared_name(whole)))
-        return self._clock() + seconds if seconds else 0.0
+        return now + min(seconds, self._max_delay) if seconds else 0.0
 
     def _free_failures(self, whole: _Key) -> int:
         """Returns how many logins may fail without a delay from the network *whole*."""
@@ -147,7 +148,7 @@ class Throttle:
             return
         now = self._clock()
         keys = _keys(name, address)
-        wait = self._delayed_until(keys) - now
+        wait = self._delayed_until(keys, now) - now
         if wait > 0:
             raise TooManyFailures(math.ceil(wait))
         for key, free in zip(keys, (self._free[0], self._free_failures(keys[1])), strict=True):

@@ -81,7 +81,9 @@ def _inherited(sockets: Sequence[socket.socket]) -> Listeners:
         )
     if not unix:
         return Listeners(tcp[0], inherited=True)
-    return Listeners(tcp[0], unix[0], unix[0].getsockname(), inherited=True)
+    name = unix[0].getsockname()
+    path = name if isinstance(name, str) else f"@{name[1:].decode('utf-8', 'replace')}"
+    return Listeners(tcp[0], unix[0], path, inherited=True)
 
 
 def check_tcp(host: str, port: int) -> None:

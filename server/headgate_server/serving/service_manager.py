@@ -73,7 +73,9 @@ def inherited_sockets(environment: Mapping[str, str]) -> list[socket.socket]:
     Raises OSError for a descriptor that is not a socket.
     """
     count = environment.get("LISTEN_FDS", "")
-    if environment.get("LISTEN_PID") != str(os.getpid()) or not count.isdigit():
+    if environment.get("LISTEN_PID") != str(os.getpid()) or not (
+        count.isascii() and count.isdigit()
+    ):
         return []
     found = []
     for descriptor in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count)):

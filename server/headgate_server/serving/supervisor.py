@@ -5,6 +5,7 @@ If the supervisor is killed, its workers end. If no worker can start, the exit s
 
 import multiprocessing
 import os
+import select
 import signal
 import socket
 import threading
@@ -31,6 +32,8 @@ from headgate_server.validation.configuration import reload_settings
 # Spawned, not forked: a store's connections must not cross a fork.
 _SPAWN = multiprocessing.get_context("spawn")
 _MIN_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS = 0.5, 30.0
+# A worker gives a sign of life once a second.
+_FRESH_SECONDS = 2.5
 _END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_END_SIGNALS, signal.SIGHUP)
 
@@ -133,7 +136,8 @@ class Supervisor:
         for worker in self._workers:
             worker.needs_reload = True
             self._reload_worker(worker)
-        self._manager.ready()
+        if self._is_ready:
+            self._manager.ready()
         return True
 
     def _reload_settings(self) -> None:
@@ -186,7 +190,7 @@ class Supervisor:
                 self._manager.ready()
         pause = self._manager.watchdog_pause
         if self._is_ready and pause is not None:
-            oldest = worker.alive_at - pause
+            oldest = worker.alive_at - max(pause, _FRESH_SECONDS)
             if all(one.alive_at >= oldest for one in self._workers if one.started):
                 self._manager.sign_of_life()
 
@@ -238,8 +242,12 @@ def _worker_main(settings: Settings, listeners: Listeners, child_pipe: Connectio
 
 
 def _say_alive(child_pipe: Connection) -> None:
+    """Sends a sign of life, unless the supervisor is stuck or stops: nothing waits for it."""
     with suppress(OSError):  # the supervisor has ended: `_end_with_parent` ends this process
-        child_pipe.send(True)
+        poll = select.poll()
+        poll.register(child_pipe.fileno(), select.POLLOUT)
+        if poll.poll(0):
+            child_pipe.send(True)
 
 
 def _end_with_parent(child_pipe: Connection) -> None:

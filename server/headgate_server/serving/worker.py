@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from email.utils import formatdate
 from itertools import count
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -227,10 +228,13 @@ class WorkerServer:
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins the shutdown. *sig* is the signal, *frame* is unused.
 
-        If the same signal has come before, ends the process immediately with status 1.
+        If the same signal has come before, ends the process immediately with status 1. With a
+        supervisor, that one decides: a signal to all processes arrives twice here.
         """
         if sig in self._received_signals:
-            os._exit(1)  # the second signal: end now
+            supervisor = parent_process()
+            if supervisor is None or not supervisor.is_alive():
+                os._exit(1)  # the second signal: end now
         self._received_signals.add(sig)
         self.should_exit = True
 
@@ -277,6 +281,7 @@ class WorkerServer:
         except ConfigurationError as error:
             logs.log_error(f"{error}; the former configuration stays in use")
         except Exception as error:  # the certificate is reloaded in any case
+            self._note_failure("internal error")
             logs.log_internal_error(error, "")
         else:
             logs.log_info("configuration of tokens and gateway read again")
@@ -286,10 +291,16 @@ class WorkerServer:
         try:
             self._certificate.reload()
         except CertificateError as error:
+            self._note_failure(str(error))
             logs.log_error(f"{error}; the former certificate stays in use")
         else:
             self._show_certificate()
             logs.log_info("certificate read again")
+
+    def _note_failure(self, reason: str) -> None:
+        """Notes for /health and the metrics that the reload failed because of *reason*."""
+        self.application.status.reload_error = reason
+        self.application.metrics.configuration.refused()
 
     def _show_certificate(self) -> None:
         """Shows in the metrics when the certificates in use end."""

@@ -188,6 +188,7 @@ class Metrics:
         self.configuration = ConfigurationMetrics(own)
         self._cortex: tuple[Counter, Counter, Counter] | None = None
         self._users: UserMetrics | None = None
+        self._counts_users = False
         self._tenant_labels: set[str] = set()
         build = Gauge(
             "headgate_build_info",
@@ -247,14 +248,18 @@ class Metrics:
                 ),
             )
 
-    def show_users(self, exists: Callable[[str, str], bool]) -> None:
-        """Adds the metric of requests by user and database; see `UserMetrics`."""
-        if self._users is None:
+    def show_users(self, exists: Callable[[str, str], bool], *, shown: bool = True) -> None:
+        """Adds the metric of requests by user and database; see `UserMetrics`.
+
+        Without *shown*, nothing more is counted.
+        """
+        if shown and self._users is None:
             self._users = UserMetrics(self._own, self._buffer, exists)
+        self._counts_users = shown
 
     def user_request(self, user: str, databases: str, status: int) -> None:
         """Counts a request of *user*. Does nothing before `show_users` is called."""
-        if self._users is not None and user:
+        if self._counts_users and self._users is not None and user:
             self._users.count(user, databases, status)
 
     def count_forwarded(self, tenants: Sequence[str], component: str) -> None:

@@ -34,12 +34,13 @@ class UserMetrics:
         """Counts a request of *user* for *databases*, joined by `|`, that was answered *status*."""
         pair = (user, _SEVERAL if "|" in databases else databases)
         if pair not in self._known:
-            if len(self._known) >= _MAX_SERIES:
-                pair = (_OTHER, _OTHER)
-            elif self._exists(user, "" if pair[1] == _SEVERAL else pair[1]):
-                self._known.add(pair)
-            else:  # a user of a token alone, or a name that the client has made up
+            if not self._exists(user, "" if pair[1] == _SEVERAL else pair[1]):
+                # A user of a token alone, or a name that the client has made up.
                 pair = (user if self._exists(user, "") else _OTHER, _OTHER)
+            if len(self._known) < _MAX_SERIES:
+                self._known.add(pair)
+            elif pair not in self._known:
+                pair = (_OTHER, _OTHER)
         self._buffer.increment(self._requests, (*pair, _outcome(status)))
 
 

@@ -1,13 +1,15 @@
 """Commands of the interactive shell alone: files, the connection, the syntax of statements."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import TextIO
 
 from headgate_grammar import statement_syntax
 from headgate_shell.commands.dispatch import COMMANDS
 from headgate_shell.go_space import arguments, split_words, trim
+from headgate_shell.interactive.key_bindings import is_complete
 from headgate_shell.session import Session
 from headgate_shell.terminal import CommandFailed
 
@@ -42,44 +44,60 @@ class LocalCommands:
             raise CommandFailed(f"unknown command {word}{hint}")
         return self._commands[word](arguments(line))
 
+    @property
+    def is_including(self) -> bool:
+        """Whether a file is being run."""
+        return self._depth > 0
+
     def _include(self, path: str) -> str:
         if not path:
             raise CommandFailed("\\i: expected the name of a file")
         if self._depth >= _MAX_FILES_WITHIN:
             raise CommandFailed(f"\\i {path}: more than {_MAX_FILES_WITHIN} files, one in another")
         try:
-            with open(os.path.expanduser(path), encoding="utf-8") as file:
-                lines = [line for line in file.read().splitlines() if trim(line)]
-        except OSError as error:
-            raise CommandFailed(f"\\i {path}: {error.strerror}") from None
-        except UnicodeDecodeError:
+            with open(os.path.expanduser(path), encoding="utf-8-sig", newline="\n") as file:
+                lines = [line for line in file.read().split("\n") if trim(line)]
+        except UnicodeError:
             raise CommandFailed(f"\\i {path}: it is not UTF-8") from None
+        except (OSError, ValueError) as error:
+            raise CommandFailed(f"\\i {path}: {_reason(error)}") from None
         self._depth += 1
         try:
-            for line in lines:
-                if not line.lstrip().startswith(("#", "--")):
-                    self._run_line(line)
+            for statement in _whole_statements(lines):
+                self._run_line(statement)
         finally:
             self._depth -= 1
         return ""
 
     def _redirect(self, path: str) -> str:
+        file: TextIO | None = None
+        if path:
+            try:
+                # Results may be secret: only their owner may read a new file.
+                descriptor = os.open(os.path.expanduser(path), _APPEND, 0o600)
+                file = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+            except (OSError, ValueError) as error:
+                raise CommandFailed(f"\\o {path}: {_reason(error)}") from None
         self.close()
-        if not path:
-            return ""
+        self.output = file
+        return f"Results go to {path} until `\\o`\n" if path else "Results go to the terminal\n"
+
+    def write(self, text: str) -> None:
+        """Writes *text* to the file of results. Raises CommandFailed, and closes the file then."""
+        assert self.output is not None
         try:
-            # Results may be secret: only their owner may read a new file.
-            descriptor = os.open(os.path.expanduser(path), _APPEND, 0o600)
-            self.output = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+            self.output.write(text)
+            self.output.flush()
         except OSError as error:
-            raise CommandFailed(f"\\o {path}: {error.strerror}") from None
-        return f"Results go to {path} until `\\o`\n"
+            self.close()
+            raise CommandFailed(f"\\o: {_reason(error)}; results go to the terminal") from None
 
     def close(self) -> None:
         """Closes the file of results, if there is one."""
-        if self.output is not None:
-            self.output.close()
-            self.output = None
+        file, self.output = self.output, None
+        if file is not None:
+            with suppress(OSError):  # `write` has reported it
+                file.close()
 
     def _connection(self, rest: str) -> str:
         session, connection = self._session, self._session.connection
@@ -101,7 +119,8 @@ class LocalCommands:
         lines = statement_syntax(words.removesuffix(";"))
         if not lines:
             raise CommandFailed(f"\\h {words}: no statement begins so: `\\h` lists all")
-        return "".join(f"{line}\n" for line in lines)
+        note = "IDENT is a name, STRING a text in single quotes.\n"
+        return "".join(f"{line}\n" for line in lines) + note
 
 
 def without_vertical(text: str) -> tuple[str, bool]:
@@ -119,3 +138,21 @@ def _first_word(line: str) -> str:
 
 def _backslash_commands() -> list[str]:
     return [name for name in COMMANDS if name.startswith("\\")]
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or "it is no path"
+
+
+def _whole_statements(lines: Iterable[str]) -> Iterator[str]:
+    """Yields the statements and commands in *lines*: several lines while one goes on."""
+    waiting = ""
+    for line in lines:
+        if not waiting and line.lstrip().startswith(("#", "--")):
+            continue
+        waiting = f"{waiting}\n{line}" if waiting else line
+        if is_complete(waiting):
+            yield waiting
+            waiting = ""
+    if waiting:
+        yield waiting

@@ -148,15 +148,17 @@ class InteractiveShell:
 
     def _run_statement(self, text: str) -> bool:
         """Sends *text* and prints the response; returns False if the user did not confirm."""
+        text, vertical = without_vertical(text)
         question = (
             confirmation_for(text, self._session.connection.username, self._names)
             if self._confirm
             else ""
         )
-        if question and not _confirm(question):
+        if question and not (confirmed := _confirm(question)):
+            if confirmed is None and self._local.is_including:
+                raise CommandFailed("not done, nor the rest of the file")
             sys.stdout.write("Not done.\n")
             return False
-        text, vertical = without_vertical(text)
         response = self._session.query(text)
         if not self._reachable:
             self._reachable = True
@@ -167,13 +169,13 @@ class InteractiveShell:
 
     def _show(self, text: str, response: Response, *, vertical: bool) -> None:
         """Shows *response* to the statements *text*, on the terminal or in the file of `\\o`."""
-        file = self._local.output
         session = self._session.copy_with(format="vertical") if vertical else self._session
-        if file is not None:
-            file.write(render(response, session.copy_with(to_terminal=False), hint=False))
-            file.flush()
+        if self._local.output is not None:
+            self._local.write(render(response, session.copy_with(to_terminal=False), hint=False))
             if response.first_error:
                 sys.stdout.write(f"ERR: {escape_controls(response.first_error)}\n")
+            else:
+                sys.stdout.write(success(statements_of(text), response))
             return
         # If the output is a file, a hint would not be read.
         if not session.to_terminal or session.format == "json":
@@ -214,8 +216,8 @@ class InteractiveShell:
                 self._session.connection = connection._replace(password=statement.password)
 
 
-def _confirm(question: str) -> bool:
-    """Asks for confirmation; Enter alone, Ctrl-C and Ctrl-D mean no."""
+def _confirm(question: str) -> bool | None:
+    """Asks for confirmation; Enter alone means no. Returns None for Ctrl-C and Ctrl-D."""
     asking: PromptSession[str] = PromptSession(history=DummyHistory())
     try:
         return trim(asking.prompt(f"{escape_controls(question)} Do it? (y/N) ")).lower() in (
@@ -223,7 +225,7 @@ def _confirm(question: str) -> bool:
             "yes",
         )
     except (EOFError, KeyboardInterrupt):
-        return False
+        return None
 
 
 def _print_paged(text: str, *, paged: bool) -> None:

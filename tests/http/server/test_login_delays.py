@@ -1,5 +1,6 @@
 """Delays of logins on several machines: a limit that is crossed on one holds on the others, too."""
 
+import queue
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -7,7 +8,6 @@ from contextlib import ExitStack, closing
 import pytest
 
 from headgate_engine import LoginDelays, StoreUnavailable
-from headgate_engine.stores.shared.log import decoded_delay
 from headgate_engine.stores.shared.memory_log import MemoryLog, MemoryLogData
 from headgate_engine.stores.shared.store import SharedStore, create_store
 from headgate_server.auth.errors import TooManyFailures
@@ -85,14 +85,14 @@ def test_an_attempt_that_is_not_a_failure_is_told_to_no_server(
 def test_a_store_that_is_away_delays_and_refuses_no_login() -> None:
     failed = threading.Event()
 
-    def send(name: str, seconds: float) -> None:
+    def send(message: str, seconds: float) -> None:
         raise StoreUnavailable("away")
 
-    def follow() -> Iterator[tuple[str, float]]:
+    def follow() -> Iterator[str]:
         failed.set()
         raise StoreUnavailable("away")
 
-    delays = LoginDelays(send, follow)
+    delays = LoginDelays(send, follow, lambda: "secret")
     delays.start()
     throttle = Throttle(3, 20, delays=delays)
     for _ in range(3):
@@ -103,76 +103,141 @@ def test_a_store_that_is_away_delays_and_refuses_no_login() -> None:
     delays.close()
 
 
-def test_a_delay_ends_and_the_longest_one_counts() -> None:
-    now = [100.0]
-    arrived = threading.Event()
+class Line:
+    """What several `LoginDelays` of one store send and receive, with a clock of its own."""
 
-    def follow() -> Iterator[tuple[str, float]]:
-        yield from (("a", 10.0), ("a", 4.0))
-        arrived.set()
+    def __init__(self) -> None:
+        self.now, self.sent, self.is_away = 1000.0, list[str](), False
+        self.arrived = queue.SimpleQueue[str]()
+
+    def delays(self, secret: str = "secret") -> LoginDelays:
+        """Returns a receiver; each test has one at a time."""
+        return LoginDelays(self.send, self.follow, lambda: secret, lambda: self.now)
+
+    def sender(self) -> LoginDelays:
+        return LoginDelays(self.send, lambda: iter(()), lambda: "secret", lambda: self.now)
+
+    def send(self, message: str, seconds: float) -> None:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        self.sent.append(message)
+
+    def follow(self) -> Iterator[str]:
+        while (message := self.arrived.get()) != "end":
+            yield message
         raise StoreUnavailable("away")
 
-    delays = LoginDelays(lambda name, seconds: None, follow, lambda: now[0])
+    def receive(self, delays: LoginDelays, *messages: str) -> None:
+        """Gives *messages* to *delays*, and returns when they were read."""
+        for message in (*messages, "end"):
+            self.arrived.put(message)
+        poll_until(self.arrived.empty, "they are not read")
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+def sent(line: Line, *published: tuple[str, float]) -> list[str]:
+    """Returns the messages for *published* names and seconds."""
+    delays, before = line.sender(), len(line.sent)
     delays.start()
-    assert arrived.wait(20)
-    assert delays.seconds_left("a") == 10.0
-    now[0] += 9
+    for name, seconds in published:
+        delays.publish(name, seconds)
+    poll_until(lambda: len(line.sent) >= before + len(published), "nothing is sent")
+    delays.close()
+    return line.sent[before:]
+
+
+def test_a_delay_ends_at_a_time_and_the_longest_one_counts(line: Line) -> None:
+    (short,), (long,) = sent(line, ("a", 4.0)), sent(line, ("a", 10.0))
+    delays = line.delays()
+    delays.start()
+    line.receive(delays, long, short, long)
+    poll_until(lambda: delays.seconds_left("a") == 10.0, "the longest one does not count")
+    line.now += 9
     assert delays.seconds_left("a") == 1.0
-    now[0] += 2
+    line.receive(delays, short)  # sent again later, it ends at the same time
+    line.now += 2
     assert delays.seconds_left("a") == delays.seconds_left("b") == 0.0
     delays.close()
 
 
-def test_a_flood_of_delays_waits_for_nothing() -> None:
-    delays = LoginDelays(lambda name, seconds: None, lambda: iter(()))
-    for number in range(5000):  # no thread takes them
-        delays.publish(str(number), 1.0)
+def test_only_a_server_of_the_store_can_make_a_delay(line: Line) -> None:
+    (message,) = sent(line, ("todd", 60.0))
+    name, until, mac = message.split(" ")
+    forged = [
+        f"{name} {float(until) + 1:.3f} {mac}",
+        f"{name} inf {mac}",
+        f"{'0' * 32} {until} {mac}",
+        *("", " ", "a", "a b", "a b c", f"{name} {until}", f"{message} ", "\u00e9 1 \u00e9"),
+    ]
+    delays = line.delays()
+    delays.start()
+    line.receive(delays, *forged)
+    assert delays.seconds_left("todd") == 0.0
+    line.receive(delays, message)
+    poll_until(lambda: delays.seconds_left("todd") == 60.0, "the true one does not count")
+    delays.close()
+    other = line.delays("another store")
+    other.start()
+    line.receive(other, message)
+    assert other.seconds_left("todd") == 0.0
+    other.close()
 
 
-def test_the_name_of_a_delay_shows_neither_user_nor_address() -> None:
+def test_a_delay_that_has_ended_is_not_sent_and_the_newest_are_sent_first(line: Line) -> None:
+    line.is_away = True
+    delays = line.sender()
+    delays.publish("old", 2.0)
+    for number in range(1500):
+        delays.publish(f"junk{number}", 60.0)
+    delays.publish("victim", 60.0)
+    line.now += 3
+    line.is_away = False
+    delays.start()
+    poll_until(lambda: bool(line.sent), "nothing is sent")
+    delays.close()
+    receiver = line.delays()
+    receiver.start()
+    line.receive(receiver, line.sent[0])
+    poll_until(lambda: receiver.seconds_left("victim") > 0, "the newest is not sent first")
+    receiver.close()
+
+
+def test_a_delay_of_another_server_is_no_longer_than_the_own_longest_one(line: Line) -> None:
+    throttle = Throttle(1, 20, 60.0, delays=(delays := line.delays()))
+    published: list[str] = []
+    delays.publish = lambda name, seconds: published.append(name)  # type: ignore[method-assign]
+    fail(throttle, "todd")
+    (message,) = sent(line, (published[0], 3600.0))
+    delays.start()
+    line.receive(delays, message)
+    poll_until(lambda: delays.seconds_left(published[0]) > 100, "it does not arrive")
+    fresh = Throttle(5, 20, 10.0, delays=delays)
+    assert wait_of(fresh, "todd") == 10
+    assert wait_of(Throttle(5, 20, 0.0, delays=delays), "todd") == 0
+    delays.close()
+
+
+def wait_of(throttle: Throttle, name: str) -> int:
+    try:
+        throttle.start_attempt(name, HERE)
+    except TooManyFailures as error:
+        return error.seconds
+    return 0
+
+
+def test_a_message_shows_neither_user_nor_address_nor_the_secret() -> None:
     data = MemoryLogData()
     assert create_store(MemoryLog(data))
     with closing(SharedStore(MemoryLog(data))) as store:
         throttle = Throttle(1, 20, delays=store.login_delays())
         fail(throttle, "todd")
         poll_until(lambda: bool(data.delays), "no delay is published")
-        ((name, seconds),) = data.delays
-        epoch, _, digest = name.partition("/")
-        assert epoch == store.follower.head().epoch
-    assert 0 < seconds <= 1
-    assert int(digest, 16)
-    assert len(digest) == 32
-
-
-def test_a_delay_of_another_store_in_the_same_log_delays_none() -> None:
-    data = MemoryLogData()
-    assert create_store(MemoryLog(data))
-    log = MemoryLog(data)
-    with closing(SharedStore(log)) as store:
-        delays = store.login_delays()
-
-        def arrives() -> bool:
-            log.publish_delay("another/todd", 60.0)
-            log.publish_delay("todd", 60.0)
-            delays.publish("ann", 60.0)
-            return delays.seconds_left("ann") > 0
-
-        poll_until(arrives, "no delay arrives")
-        assert delays.seconds_left("todd") == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "delay"),
-    [
-        ("ab 1.5", ("ab", 1.5)),
-        ("ab 1e9", ("ab", 3600.0)),
-        ("ab nan", None),
-        ("ab -1", None),
-        ("ab 0", None),
-        ("ab", None),
-        ("", None),
-        ("ab x", None),
-    ],
-)
-def test_a_text_of_another_program_is_no_delay(text: str, delay: tuple[str, float] | None) -> None:
-    assert decoded_delay(text) == delay
+        (message,) = data.delays
+        assert store.follower.head().epoch not in message
+    name, _, mac = message.split(" ")
+    assert int(name, 16) and int(mac, 16)
+    assert "todd" not in message and HERE not in message

@@ -1,6 +1,7 @@
 """Metrics for operation: what is in the store, the settings in effect, certificates, key sets."""
 
 import gzip
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from headgate_server.config.effective import configuration_hash
 from headgate_server.config.loader import load
+from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.tls import CertificateError, certificate_end
+from headgate_server.serving.worker import make_server
 from headgate_server.telemetry.metric_buffer import MetricBuffer
 from headgate_server.telemetry.user_metrics import UserMetrics
 from support.local_server import LocalServer
@@ -79,6 +82,16 @@ def test_requests_are_not_counted_by_user_by_default(serve: Serve) -> None:
     assert b"headgate_user_requests_total{" not in server.request("GET", "/metrics").body
 
 
+def test_made_up_names_have_no_more_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headgate_server.telemetry.user_metrics._MAX_SERIES", 5)
+    registry, buffer = CollectorRegistry(), MetricBuffer()
+    users = UserMetrics(registry, buffer, lambda user, database: not database)
+    for number in range(100):
+        users.count(f"u{number}", "made up", 200)
+    buffer.flush()
+    assert generate_latest(registry).decode().count("headgate_user_requests_total{") == 6
+
+
 def test_only_so_many_pairs_have_series(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headgate_server.telemetry.user_metrics._MAX_SERIES", 2)
     registry, buffer = CollectorRegistry(), MetricBuffer()
@@ -130,3 +143,21 @@ def test_the_end_of_the_certificate_in_use_is_shown(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(CertificateError, match="No such file"):
         certificate_end(str(path))
+
+
+def test_a_certificate_that_cannot_be_read_again_is_told_by_health(tmp_path: Path) -> None:
+    path = tmp_path / "server.pem"
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    path.write_bytes(issued.private_key_and_cert_chain_pem.bytes())
+    file = tmp_path / "headgate.toml"
+    file.write_text(f"[http]\nhttps-enabled = true\nhttps-certificate = {str(path)!r}\n")
+    settings = load({}, {}, str(file)).settings
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = make_server(settings, Listeners(listener), lambda: None)
+        server.reload()
+        assert server.application.status.reload_error == ""
+        path.write_text("no certificate")
+        server.reload()
+    assert str(path) in server.application.status.reload_error
+    text, _ = server.application.metrics.render("")
+    assert b"headgate_config_last_reload_successful 0.0" in text

@@ -3,7 +3,9 @@
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -170,3 +172,17 @@ def test_a_session_by_another_name_of_this_machine_is_named(
     status, _, errors = command(tmp_path, server, "", "")("audit")
     assert status == 1
     assert f"see headgate login; there is a session at {url}\n" in errors
+
+
+def test_the_time_of_the_first_record_may_have_any_offset(server: LocalServer) -> None:
+    first = server.request("GET", "/api/audit?limit=1", basic=ROOT).json[0]["time"]
+    moment = datetime.fromisoformat(first)
+    for text in (
+        moment.isoformat(),
+        moment.astimezone(timezone(timedelta(hours=5))).isoformat(),
+        f"{moment.replace(tzinfo=None).isoformat()}Z",
+    ):
+        path = f"/api/audit?limit=1&since={quote(text, safe='')}"
+        assert server.request("GET", path, basic=ROOT).json[0]["time"] == first
+    answer = server.request("GET", "/api/audit?since=soon", basic=ROOT)
+    assert answer.status == 400 and b"since: expected a time" in answer.body

@@ -18,13 +18,13 @@ from headgate_shell.session import Session
 from support.servers import Server
 
 
-def typed(server: Server, *lines: str, to_terminal: bool = True) -> None:
+def typed(server: Server, *lines: str, to_terminal: bool = True, confirm: bool = False) -> None:
     """Types *lines*, each with Enter, then Ctrl-D, as root."""
     session = Session(ConnectionSettings("127.0.0.1", server.port, "root", "Toor-1"))
     session.server_version, session.to_terminal, session.use_pager = "1.8.10", to_terminal, False
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         keys.send_text("".join(line + "\r" for line in lines) + "\x04")
-        assert interact(session, confirm=False) == 0
+        assert interact(session, confirm=confirm) == 0
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:
@@ -43,6 +43,50 @@ def test_a_file_is_run_line_by_line(
     assert "created\n" in text and "from_file\n" in text and "Using database from_file" in text
     assert "ERR: \\i: expected the name of a file\n" in text
     assert "ERR: \\i /no/such/file: No such file or directory\n" in text
+
+
+def test_a_statement_of_several_lines_in_a_file_is_one(
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "statements"
+    path.write_bytes(
+        "\ufeffCREATE USER zoe\n  WITH PASSWORD 's3cret-1'\nSET PASSWORD FOR zoe = 'a\x85b-1'\n".encode()
+    )
+    typed(metrics_server, f"\\i {path}", "SHOW USERS")
+    text = shown(capsys)
+    assert "created\npassword set\n" in text and "zoe" in text and "ERR" not in text
+
+
+@pytest.mark.parametrize("ending", [" \\G", "\\G", "\\G;"])
+def test_a_statement_with_a_line_for_each_value_is_confirmed_as_others(
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    lines = (f"DROP USER alice{ending}", "no", "SHOW USERS")
+    typed(metrics_server, *lines, confirm=True)
+    text = shown(capsys)
+    assert "Not done.\n" in text and "alice false" in text
+
+
+def test_a_file_ends_where_a_confirmation_is_aborted(
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "statements"
+    path.write_text("DROP USER alice\nCREATE DATABASE never\n")
+    typed(metrics_server, f"\\i {path}\r\x03", "SHOW DATABASES", confirm=True)
+    text = shown(capsys)
+    assert "ERR: not done, nor the rest of the file\n" in text and "never" not in text
+
+
+def test_a_full_disk_and_odd_paths_end_no_shell(
+    metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    lines = ("\\o /dev/full", "SHOW USERS", "SHOW DATABASES", f"\\o {kept}", "\\o /no/folder/x")
+    typed(metrics_server, *lines, "SHOW USERS")
+    text = shown(capsys)
+    assert "ERR: \\o: No space left on device; results go to the terminal\n" in text
+    assert "name: databases" in text
+    assert "alice false" in kept.read_text(), "the former file stays after an error"
 
 
 def test_a_file_that_runs_itself_ends(
@@ -201,6 +245,10 @@ def test_a_profile_stands_for_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = with_profile({"profile": "eu", "format": "json"})
     assert (found["host"], found["ssl"], found["username"], found["format"]) == (
         *("eu.example", True, "todd", "json"),
+    )
+    other = with_profile({"profile": "eu", "url": "http://bob@other:1"})
+    assert (other["host"], other["port"], other["username"], other["ssl"]) == (
+        *("other", 1, "bob", False),
     )
     with pytest.raises(FlagError, match="it has: bad, eu"):
         with_profile({"profile": "us"})

@@ -1,15 +1,18 @@
 """The server under systemd: states, signs of life, sockets that it takes over, a slow stop."""
 
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from headgate_server.serving.supervisor import _say_alive
 from support.server_process import ServerProcess
 from support.waiting import poll_until
 
@@ -161,3 +164,25 @@ def test_the_delay_of_a_stop_ends_by_itself(
     configuration.write_text('[http]\nshutdown-delay = "1s"\n')
     server = serve_process("--config", str(configuration)).bootstrap()
     assert server.stop() == 0
+
+
+def test_a_signal_to_all_processes_ends_them_as_one_to_the_first(
+    serve_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    """Some managers signal each process, and the supervisor signals its workers, too."""
+    configuration = tmp_path / "headgate.toml"
+    configuration.write_text('[http]\nshutdown-delay = "2s"\n')
+    server = serve_process("--config", str(configuration), "--workers", "3").bootstrap()
+    assert server.process is not None
+    began = time.monotonic()
+    os.killpg(server.process.pid, signal.SIGTERM)
+    assert server.process.wait(30) == 0
+    assert time.monotonic() - began >= 2
+
+
+def test_a_supervisor_that_is_stuck_stops_no_worker() -> None:
+    one, other = multiprocessing.Pipe()
+    with one, other:
+        for _ in range(2000):  # more than a pipe takes
+            _say_alive(one)
+        assert other.poll()

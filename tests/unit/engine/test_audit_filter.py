@@ -15,6 +15,7 @@ DATABASE = record("CREATE DATABASE telegraf WITH DURATION 0s REPLICATION 1")
 QUOTED = record('REVOKE ALL PRIVILEGES ON "my db" FROM "read"')
 LOGIN = record("-- login (password)", "authorization failed", "todd")
 KEY = record("-- key 3 eu of todd created")
+DENIED = record("SELECT * FROM db1..cpu WHERE host = 'todd'", "requires READ on db1")
 FORWARD = record("DROP SERIES FROM cpu", FORWARDED)
 
 
@@ -57,3 +58,8 @@ def test_a_filter_accepts(wanted: AuditFilter, accepted: list[AuditRecord]) -> N
 def test_a_kind_is_two_words_of_a_statement_and_one_of_all_else() -> None:
     found = [audit_kind(it) for it in (GRANT, CREATE, LOGIN, KEY, record(""))]
     assert found == ["GRANT READ", "CREATE USER", "login", "key", ""]
+
+
+def test_a_denied_query_names_the_database_that_it_requires_and_no_value() -> None:
+    assert AuditFilter(database="db1").accepts(DENIED)
+    assert not AuditFilter(target="todd").accepts(DENIED)

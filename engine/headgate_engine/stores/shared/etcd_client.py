@@ -5,6 +5,7 @@ Only this module knows grpc. Channels belong to one process: open them after a f
 
 import os
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -289,6 +290,7 @@ class EtcdClient:
 
 def _credentials(address: EtcdAddress) -> grpc.ChannelCredentials:
     """Returns the credentials in the files of *address*. Raises StoreError."""
+    _check_certificates(address)
     contents: list[bytes | None] = []
     for path in (address.authority, address.key, address.certificate):
         try:
@@ -296,6 +298,21 @@ def _credentials(address: EtcdAddress) -> grpc.ChannelCredentials:
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from None
     return grpc.ssl_channel_credentials(*contents)
+
+
+def _check_certificates(address: EtcdAddress) -> None:
+    """Raises StoreError unless the files of *address* are PEM: grpc would only fail to connect."""
+    context = ssl.create_default_context()
+    path = address.authority
+    try:
+        if path:
+            context.load_verify_locations(path)
+        if path := address.certificate:
+            context.load_cert_chain(path, address.key or None, lambda: b"")
+    except ssl.SSLError:
+        raise StoreError(f"{path}: no certificate in PEM, or not that of the key") from None
+    except OSError as error:
+        raise StoreError(f"{error.filename or path}: {error.strerror}") from None
 
 
 def _away() -> StoreUnavailable:

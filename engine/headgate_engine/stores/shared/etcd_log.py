@@ -20,7 +20,6 @@ from headgate_engine.stores.shared.log import (
     Moved,
     TooOld,
     Unclear,
-    decoded_delay,
     decoded_entry,
 )
 
@@ -249,23 +248,23 @@ class EtcdLog:
             " --auto-compaction-mode=periodic --auto-compaction-retention=1h"
         )
 
-    def publish_delay(self, name: str, seconds: float) -> None:
+    def publish_delay(self, message: str, seconds: float) -> None:
         """Writes a key that etcd deletes after *seconds*."""
         lease = messages.LeaseGrantRequest(TTL=max(1, math.ceil(seconds)))
         try:
             granted = self._client.write(_LEASE, lease).ID
-            key, value = self._delays + name.encode(), f"{name} {seconds:.3f}".encode()
+            key, value = self._delays + message.partition(" ")[0].encode(), message.encode()
             self._client.write(_PUT, messages.PutRequest(key=key, value=value, lease=granted))
         except Unclear:
             raise StoreUnavailable("no member of etcd answers") from None
 
-    def delays(self) -> Iterator[tuple[str, float]]:
-        """Yields the names and seconds of keys that are written from now on."""
+    def delays(self) -> Iterator[str]:
+        """Yields the values of keys that are written from now on."""
         try:
             for events in self._client.watch(self._delays, _after(self._delays), 0):
                 for event in events:
-                    if found := decoded_delay(event.kv.value.decode("utf-8", "replace")):
-                        yield found  # a key that ends has no value
+                    if event.type != messages.DELETED:
+                        yield event.kv.value.decode("utf-8", "replace")
         except (Compacted, Unclear):
             raise StoreUnavailable("no member of etcd answers") from None
 

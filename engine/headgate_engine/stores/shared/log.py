@@ -14,7 +14,6 @@ from headgate_engine.stores.condition import StoreSize
 SCHEMA = 1
 # An entry has at most this many audit records.
 MAX_ENTRY_RECORDS = 500
-_LONGEST_DELAY_SECONDS = 3600.0
 
 
 class Moved(Exception):
@@ -110,16 +109,6 @@ def decoded_entry(text: bytes) -> Entry:
         raise ValueError(f"an entry of the log: {type(error).__name__}") from None
 
 
-def decoded_delay(text: str) -> tuple[str, float] | None:
-    """Returns the name and the seconds in *text*; None if another program has written it."""
-    name, _, number = text.partition(" ")
-    try:
-        seconds = float(number)
-    except ValueError:
-        return None
-    return (name, min(seconds, _LONGEST_DELAY_SECONDS)) if seconds > 0 else None
-
-
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """All of the state at *position*: the head, or None if there is no store, and the values."""
@@ -202,11 +191,14 @@ class Log(Protocol):
         """Returns a sentence about settings of the log that will harm later, or ""."""
         ...
 
-    def publish_delay(self, name: str, seconds: float) -> None:
-        """Shows *name* and *seconds* to each `delays`; not durable."""
+    def publish_delay(self, message: str, seconds: float) -> None:
+        """Shows *message* to each `delays`; not durable. It is of use for *seconds*.
+
+        A message replaces an earlier one with the same first word.
+        """
         ...
 
-    def delays(self) -> Iterator[tuple[str, float]]:
+    def delays(self) -> Iterator[str]:
         """Yields what `publish_delay` shows from now on, of all processes. Ends after `close`."""
         ...
 

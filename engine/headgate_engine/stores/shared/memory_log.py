@@ -25,7 +25,7 @@ class MemoryLogData:
         self.values: dict[str, bytes] = {}
         self.batches: list[Batch] = []
         self.entries: list[Entry] = []
-        self.delays: list[tuple[str, float]] = []
+        self.delays: list[str] = []
         self.late: list[tuple[int, bytes, Mapping[str, bytes | None], Entry]] = []
 
 
@@ -176,14 +176,14 @@ class MemoryLog:
         """Returns "": it has no settings."""
         return ""
 
-    def publish_delay(self, name: str, seconds: float) -> None:
-        """Shows *name* and *seconds* to each `delays`."""
+    def publish_delay(self, message: str, seconds: float) -> None:
+        """Shows *message* to each `delays`."""
         self._check()
         with self.data.condition:
-            self.data.delays.append((name, seconds))
+            self.data.delays.append(message)
             self.data.condition.notify_all()
 
-    def delays(self) -> Iterator[tuple[str, float]]:
+    def delays(self) -> Iterator[str]:
         """Yields what `publish_delay` shows from now on."""
         data = self.data
         place = len(data.delays)

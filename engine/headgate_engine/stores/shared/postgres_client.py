@@ -50,6 +50,8 @@ class PostgresAddress:
             "user": self.user,
             "password": self.password,
         }
+        if self.authority and "sslmode" not in self.url:
+            given["sslmode"] = "verify-full"  # libpq's default goes on in the clear
         return {name: value for name, value in given.items() if value}
 
 
@@ -168,11 +170,18 @@ class PostgresClient:
         return [it.payload for it in connection.notifies(timeout=seconds, stop_after=1)]
 
     def reload(self) -> None:
-        """Makes new connections from now on: each reads the files of certificates."""
+        """Makes new connections from now on: each reads the files of certificates.
+
+        Raises StoreError if none can be made: then the former ones stay.
+        """
         if not (self._address.authority or self._address.certificate):
             return
+        try:
+            new = self._connected()
+        except StoreUnavailable as error:
+            raise StoreError(f"the former certificates stay in use: {error}") from None
         with self._lock:
-            free, self._free = self._free, []
+            free, self._free = self._free, [new]
         for connection in free:
             connection.close()
         self.stop_listening()

@@ -20,7 +20,6 @@ from headgate_engine.stores.shared.log import (
     Moved,
     TooOld,
     Unclear,
-    decoded_delay,
     decoded_entry,
 )
 from headgate_engine.stores.shared.postgres_client import (
@@ -293,17 +292,15 @@ class PostgresLog:
         """Returns "": PostgreSQL removes old versions by itself."""
         return ""
 
-    def publish_delay(self, name: str, seconds: float) -> None:
+    def publish_delay(self, message: str, seconds: float) -> None:
         """Notifies the processes that listen."""
-        self._client.read("SELECT pg_notify(%s, %s)", (_DELAYS, f"{name} {seconds:.3f}"))
+        self._client.read("SELECT pg_notify(%s, %s)", (_DELAYS, message))
 
-    def delays(self) -> Iterator[tuple[str, float]]:
-        """Yields the names and seconds of notifications from now on."""
+    def delays(self) -> Iterator[str]:
+        """Yields the texts of notifications from now on."""
         with self._client.listening(_DELAYS) as connection:
             while not self._closed:
-                for text in self._client.wait(connection, _WAIT_SECONDS):
-                    if found := decoded_delay(text):
-                        yield found
+                yield from self._client.wait(connection, _WAIT_SECONDS)
 
     def reload(self) -> None:
         """Makes new connections, which read the files of certificates again."""

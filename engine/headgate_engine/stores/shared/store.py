@@ -10,7 +10,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -129,7 +129,7 @@ class SharedStore(SharedReads):
             lambda: {record.user.id for record in follower.mirror.tables.users.all()}
         )
         follower.start(start_seconds)
-        self._delays = LoginDelays(self._publish_delay, self._follow_delays, clock)
+        self._delays = LoginDelays(log.publish_delay, log.delays, lambda: follower.head().epoch)
         self._delays.start()
         if slot is None or slot.number == 0:  # one of the processes says it
             with suppress(StoreUnavailable):
@@ -213,16 +213,6 @@ class SharedStore(SharedReads):
     def login_delays(self) -> LoginDelays:
         """Returns the delays of logins that other servers publish."""
         return self._delays
-
-    def _publish_delay(self, name: str, seconds: float) -> None:
-        """Publishes a delay for servers of this store alone: others may use the same PostgreSQL."""
-        self._log.publish_delay(f"{self.follower.head().epoch}/{name}", seconds)
-
-    def _follow_delays(self) -> Iterator[tuple[str, float]]:
-        for name, seconds in self._log.delays():
-            epoch, _, own = name.partition("/")
-            if epoch == self.follower.head().epoch:
-                yield own, seconds
 
     def record_denied(self, attempts: Sequence[DeniedAttempt]) -> None:
         """Appends *attempts* to the audit."""

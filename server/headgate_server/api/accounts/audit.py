@@ -1,6 +1,7 @@
 """The endpoint /api/audit: the audit log, for administrators."""
 
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from typing import Any
 
 from headgate_engine import AuditFilter, AuditRecord
@@ -8,6 +9,7 @@ from headgate_server.api.accounts.requests import json_response, page_of, requir
 from headgate_server.app_context import AppContext
 from headgate_server.formats import ResultEncoder
 from headgate_server.gateway.mount import Mount
+from headgate_server.http.errors import BadRequest
 from headgate_server.http.request import Request
 from headgate_server.http.response import Response
 
@@ -25,7 +27,8 @@ async def list_audit(
     """
     await require_admin(request, context)
     after, limit = page_of(request)
-    chosen = AuditFilter(**{name: request.url_params.get(name, "") for name in AUDIT_PARAMETERS})
+    given = {name: request.url_params.get(name, "") for name in AUDIT_PARAMETERS}
+    chosen = AuditFilter(**given | {"since": _in_utc(given["since"])})
 
     def read() -> list[dict[str, Any]]:
         found: list[AuditRecord] = []
@@ -36,3 +39,16 @@ async def list_audit(
         return [asdict(record) for record in found[:limit]]
 
     return json_response(await context.run_in_thread(read))
+
+
+def _in_utc(text: str) -> str:
+    """Returns the time *text* as records have theirs; "" for none. Raises BadRequest."""
+    if not text:
+        return ""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest("since: expected a time such as 2026-01-31T12:00:00Z") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
