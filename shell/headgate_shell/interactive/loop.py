@@ -44,7 +44,11 @@ def interact(session: Session, *, confirm: bool = True, keep_format: bool = Fals
     session.show_timing, session.use_pager = config.timing, config.pager
     if config.format and not keep_format:
         session.format = config.format
-    return InteractiveShell(session, confirm, config).interact()
+    shell = InteractiveShell(session, confirm, config)
+    try:
+        return shell.interact()
+    finally:
+        shell.close()
 
 
 class InteractiveShell:
@@ -105,6 +109,10 @@ class InteractiveShell:
             except CommandFailed as error:
                 sys.stdout.write(f"ERR: {error}\n")
             sys.stdout.flush()
+
+    def close(self) -> None:
+        """Closes the file of results."""
+        self._local.close()
 
     def _read(self, lines: "PromptSession[str]") -> str:
         """Returns the next input; opens an editor first if `\\e` was the last command."""

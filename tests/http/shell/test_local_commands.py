@@ -49,9 +49,8 @@ def test_a_statement_of_several_lines_in_a_file_is_one(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "statements"
-    path.write_bytes(
-        "\ufeffCREATE USER zoe\n  WITH PASSWORD 's3cret-1'\nSET PASSWORD FOR zoe = 'a\x85b-1'\n".encode()
-    )
+    text = "CREATE USER zoe\n  WITH PASSWORD 's3cret-1'\nSET PASSWORD FOR zoe = 'a\x85b-1'\n"
+    path.write_text(f"\ufeff{text}", encoding="utf-8")
     typed(metrics_server, f"\\i {path}", "SHOW USERS")
     text = shown(capsys)
     assert "created\npassword set\n" in text and "zoe" in text and "ERR" not in text
