@@ -19,6 +19,7 @@ from headgate_engine import (
 )
 from headgate_engine.stores.shared.log import (
     Batch,
+    Loaded,
     TooOld,
     decoded_head,
 )
@@ -335,3 +336,18 @@ def test_members_of_a_newer_version_are_kept(data: MemoryLogData) -> None:
     with closing(opened(data)) as store:
         Engine(store, Passwords(4)).grant(Privilege.READ, "shop", "todd")
     assert b'"colour":"blue"' in data.values["u/todd"]
+
+
+def test_a_store_that_takes_long_to_load_can_be_read_at_once() -> None:
+    now = [1000.0]
+
+    class SlowLog(MemoryLog):
+        def load(self) -> Loaded:
+            loaded = super().load()
+            now[0] += 60
+            return loaded
+
+    data = MemoryLogData()
+    assert create_store(MemoryLog(data))
+    with closing(SharedStore(SlowLog(data), clock=lambda: now[0])) as store:
+        assert store.empty()

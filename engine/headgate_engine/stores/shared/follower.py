@@ -4,6 +4,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from headgate_engine.errors import StoreError, StoreUnavailable
 from headgate_engine.stores.base import Change
@@ -85,6 +86,9 @@ class Follower:
             raise StoreError(self._fault)
         for thread in self._threads:
             thread.start()
+        # Loading may have taken longer than reads may be behind.
+        with suppress(StoreUnavailable, Unclear):
+            self.prove()
 
     def _load_within(self, seconds: float) -> None:
         ends_at = self._clock() + seconds
