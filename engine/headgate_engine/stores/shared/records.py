@@ -6,7 +6,8 @@ the record is written again: another server may be newer.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -137,14 +138,11 @@ def _user(content: dict[str, Any]) -> UserRecord:
     grants = {str(int(id)): Privilege(value) for id, value in content.pop("grants").items()}
     profile = _built(Profile, content.pop("profile"))
     identities = tuple(_built(LinkedIdentity, one) for one in content.pop("identities"))
-    user, unknown = _split(User, content, grants=_NO_GRANTS)
-    return UserRecord(
-        replace(user, status=UserStatus(user.status)),
-        MappingProxyType(grants),
-        profile,
-        identities,
-        unknown,
-    )
+    more: dict[str, Any] = {"grants": _NO_GRANTS}
+    if "status" in content:
+        more["status"] = UserStatus(content.pop("status"))
+    user, unknown = _split(User, content, **more)
+    return UserRecord(user, MappingProxyType(grants), profile, identities, unknown)
 
 
 def _database(content: dict[str, Any]) -> DatabaseRecord:
@@ -194,7 +192,15 @@ def _members(record: Any, *without: str) -> dict[str, Any]:
 
 def _built(kind: type[T], content: Mapping[str, Any], **more: Any) -> T:
     """Returns the dataclass *kind* with the members of *content*; others are ignored."""
+    if not content and not more:
+        found: T = _built_of_nothing(kind)  # type: ignore[arg-type]
+        return found
     return _split(kind, dict(content), **more)[0]
+
+
+@lru_cache
+def _built_of_nothing(kind: type[Any]) -> Any:
+    return _split(kind, {})[0]
 
 
 def _split(kind: type[T], content: dict[str, Any], **more: Any) -> tuple[T, Mapping[str, Any]]:
@@ -202,20 +208,22 @@ def _split(kind: type[T], content: dict[str, Any], **more: Any) -> tuple[T, Mapp
 
     Raises BadRecord for a member of another type than that of the field.
     """
-    arguments: dict[str, Any] = dict(more)
-    for one in fields(kind):  # type: ignore[arg-type]
-        if one.name in more or one.name not in content:
-            continue
-        value = content.pop(one.name)
-        arguments[one.name] = _typed(one.name, one.type, value)
-    missing = [
-        one.name
-        for one in fields(kind)  # type: ignore[arg-type]
-        if one.name not in arguments and one.default is MISSING and one.default_factory is MISSING
-    ]
-    if missing:
-        raise BadRecord(f"{missing[0]}: missing")
-    return kind(**arguments), MappingProxyType(content) if content else _NOTHING
+    for name, type_, required in _fields_of(kind):  # type: ignore[arg-type]
+        if name in content and name not in more:
+            value = content.pop(name)
+            more[name] = value if type(value) is type_ else _typed(name, type_, value)
+        elif required and name not in more:
+            raise BadRecord(f"{name}: missing")
+    return kind(**more), MappingProxyType(content) if content else _NOTHING
+
+
+@lru_cache
+def _fields_of(kind: type[Any]) -> tuple[tuple[str, Any, bool], ...]:
+    """Returns the name and type of each field of *kind*, and whether it has no default."""
+    return tuple(
+        (one.name, one.type, one.default is MISSING and one.default_factory is MISSING)
+        for one in fields(kind)
+    )
 
 
 _JSON_TYPES: Mapping[Any, tuple[type, ...]] = {
