@@ -201,9 +201,9 @@ class Supervisor:
             worker.slot.clear()
         worker.parent_pipe.close()
         self._workers.remove(worker)
+        metrics.count_restart()
         if worker.started:
             logs.log_error(f"worker {pid} ended (exit status {code}), starting another")
-            metrics.count_restart()
             return
         logs.log_error(f"a worker could not start (exit status {code})")
         # The other workers go on. The next attempt waits (back-off): the cause may be temporary.

@@ -42,11 +42,15 @@ async def list_audit(
 
 
 def _in_utc(text: str) -> str:
-    """Returns the time *text* as records have theirs; "" for none. Raises BadRequest."""
+    """Returns the time *text* as records have theirs; "" for none. Raises BadRequest.
+
+    A year alone, or a month, is its first day.
+    """
     if not text:
         return ""
     try:
-        moment = datetime.fromisoformat(text)
+        first = f"{text}{'-01-01'[len(text) - 4 :]}" if len(text) in (4, 7) else text
+        moment = datetime.fromisoformat(first)
     except ValueError:
         raise BadRequest("since: expected a time such as 2026-01-31T12:00:00Z") from None
     if moment.tzinfo is None:
