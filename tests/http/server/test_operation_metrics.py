@@ -161,3 +161,16 @@ def test_a_certificate_that_cannot_be_read_again_is_told_by_health(tmp_path: Pat
     assert str(path) in server.application.status.reload_error
     text, _ = server.application.metrics.render("")
     assert b"headgate_config_last_reload_successful 0.0" in text
+
+
+def test_users_are_counted_no_more_after_a_reload_without_it(serve: Serve, tmp_path: Path) -> None:
+    configuration = tmp_path / "headgate.toml"
+    configuration.write_text("[gateway]\nuser-metrics = true\n")
+    server = serve("--config", str(configuration)).bootstrap()
+    name = ("headgate_user_requests_total", "", "answered", "root")
+    server.query("SHOW USERS")
+    before = metrics(server)[name]
+    configuration.write_text("")
+    assert server.request("POST", "/api/reload", basic=ROOT).status == 200
+    server.query("SHOW USERS")
+    assert metrics(server)[name] <= before + 1, "the reload itself may still count"

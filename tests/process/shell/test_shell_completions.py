@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from headgate.command_tree import command_tree
-from headgate.commands import COMMANDS
 from headgate.completion import main
 
 BASH = """
@@ -100,12 +98,3 @@ def test_zsh_reads_the_commands_and_flags(folder: Path, capsys: pytest.CaptureFi
     assert first == "_headgate"
     assert "create:make a key, and print it" in rest
     assert [line for line in rest if line.startswith("--config:")]
-
-
-def test_each_command_and_each_of_its_flags_has_a_help() -> None:
-    tree = command_tree()
-    assert [node.words[0] for node in tree.commands] == list(COMMANDS)
-    nodes = [node for node in tree.all() if node.words]
-    assert [node.words for node in nodes if not node.help] == []
-    silent = [(node.words, flag.names) for node in nodes for flag in node.flags if not flag.help]
-    assert silent == []
