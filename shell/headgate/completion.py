@@ -5,25 +5,38 @@ from collections.abc import Callable, Sequence
 from headgate.command_tree import Flag, Node, command_tree
 from headgate.flags import CommandParser, double_dashes
 
+# What may follow the words of a command, which are the argument.
+_TABLES = """\
+_headgate_commands() {
+    case "$1" in
+@COMMANDS@
+    esac
+}
+_headgate_flags() {
+    case "$1" in
+@FLAGS@
+    esac
+}
+"""
 _BASH = """\
 # Completions of headgate for bash: source this file, or save it as
 # ~/.local/share/bash-completion/completions/headgate
 _headgate() {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} path="" i
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} chosen="" i
     for ((i = 1; i < COMP_CWORD; i++)); do
-        case " $(_headgate_commands "$path") " in
-            *" ${COMP_WORDS[i]} "*) path="$path ${COMP_WORDS[i]}" ;;
+        case " $(_headgate_commands "$chosen") " in
+            *" ${COMP_WORDS[i]} "*) chosen="$chosen ${COMP_WORDS[i]}" ;;
         esac
     done
-    case "$path $before" in
+    case "$chosen $before" in
 @VALUES@
     esac
     if [[ $word == -* ]]; then
-        COMPREPLY=($(compgen -W "$(_headgate_flags "$path")" -- "$word"))
+        COMPREPLY=($(compgen -W "$(_headgate_flags "$chosen")" -- "$word"))
         return
     fi
-    COMPREPLY=($(compgen -W "$(_headgate_commands "$path")" -- "$word"))
-    case "$path" in
+    COMPREPLY=($(compgen -W "$(_headgate_commands "$chosen")" -- "$word"))
+    case "$chosen" in
 @FILES@
     esac
 }
@@ -33,53 +46,33 @@ _headgate_files() {
     COMPREPLY+=("${files[@]}")
     compopt -o filenames 2>/dev/null
 }
-_headgate_commands() {
-    case "$1" in
-@COMMANDS@
-    esac
-}
-_headgate_flags() {
-    case "$1" in
-@FLAGS@
-    esac
-}
-complete -F _headgate headgate
+@TABLES@complete -F _headgate headgate
 """
 _ZSH = """\
 #compdef headgate
 # Completions of headgate for zsh: save this file as _headgate in a folder of $fpath.
 _headgate() {
-    local path="" i
+    local chosen="" i
     local -a commands flags
     for ((i = 2; i < CURRENT; i++)); do
-        commands=(${(f)"$(_headgate_commands "$path")"})
-        [[ -n ${(M)commands:#${words[i]}:*} ]] && path="$path ${words[i]}"
+        commands=(${(f)"$(_headgate_commands "$chosen")"})
+        [[ -n ${(M)commands:#${words[i]}:*} ]] && chosen="$chosen ${words[i]}"
     done
-    case "$path ${words[CURRENT-1]}" in
+    case "$chosen ${words[CURRENT-1]}" in
 @VALUES@
     esac
     if [[ ${words[CURRENT]} == -* ]]; then
-        flags=(${(f)"$(_headgate_flags "$path")"})
+        flags=(${(f)"$(_headgate_flags "$chosen")"})
         _describe flag flags
         return
     fi
-    commands=(${(f)"$(_headgate_commands "$path")"})
+    commands=(${(f)"$(_headgate_commands "$chosen")"})
     _describe command commands
-    case "$path" in
+    case "$chosen" in
 @FILES@
     esac
 }
-_headgate_commands() {
-    case "$1" in
-@COMMANDS@
-    esac
-}
-_headgate_flags() {
-    case "$1" in
-@FLAGS@
-    esac
-}
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+@TABLES@if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
     _headgate "$@"
 else
     compdef _headgate headgate
@@ -226,6 +219,7 @@ def _quoted(text: str) -> str:
 
 
 def _filled(script: str, **parts: Sequence[str]) -> str:
+    script = script.replace("@TABLES@", _TABLES)
     for name, lines in parts.items():
         script = script.replace(f"@{name}@", "\n".join(lines))
     return script

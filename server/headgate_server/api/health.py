@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 
 from headgate_engine import StoreCondition, StoreUnavailable
@@ -150,9 +151,10 @@ def _render_metrics(context: AppContext, accept: str) -> tuple[bytes, str]:
             databases=len(context.store.databases()),
         )
         context.metrics.store.set_condition(context.store.condition())
-        context.metrics.store.set_size(context.store.size())
     except StoreUnavailable as error:  # the other metrics are shown all the same
         log_error(f"the user store cannot be counted: {error}")
+    with suppress(StoreUnavailable):  # an etcd may tell its size to some users alone
+        context.metrics.store.set_size(context.store.size())
     return context.metrics.render(accept)
 
 

@@ -239,7 +239,10 @@ class AuditWriter:
 
     def _is_nearly_full(self) -> bool:
         """Returns whether 80 % of the store's limit are used; a change is reported once."""
-        size = self._store.size()
+        try:
+            size = self._store.size()
+        except StoreUnavailable:  # a store that does not tell its size is pruned all the same
+            return self._was_nearly_full
         is_full = size is not None and 0 < size.limit * _NEARLY_FULL <= size.used
         if is_full and not self._was_nearly_full and size is not None:
             share = size.used / size.limit

@@ -181,7 +181,9 @@ class GatewaySettings:
     )
     cortex_metric_names: bool = option("Also export the metrics of cortex-gateway", False)
     user_metrics: bool = option(
-        "Export `headgate_user_requests_total`: requests by user and database", False
+        "Export `headgate_user_requests_total`, with the names of users and databases: set"
+        " `metrics-auth-enabled`, too",
+        False,
     )
     otlp_endpoint: str = option("OTLP/HTTP collector of traces (note 4)", "")
 

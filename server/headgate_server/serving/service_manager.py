@@ -52,11 +52,12 @@ class ServiceManager:
             return
         # An address that begins with @ is not a file, but a name of Linux.
         address = f"\0{self._address[1:]}" if self._address[0] == "@" else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+                line.setblocking(False)
                 line.sendto(state.encode(), address)
-            except OSError:
-                return  # systemd itself is restarting
+        except OSError:
+            return  # systemd itself is restarting, or no file can be opened now
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:

@@ -303,12 +303,13 @@ class WorkerServer:
         self.application.metrics.configuration.refused()
 
     def _show_certificate(self) -> None:
-        """Shows in the metrics when the certificates in use end."""
+        """Shows in the metrics when the certificates in use end, as far as it can be read."""
         metrics = self.application.metrics.configuration
         if self._certificate is not None:
-            metrics.certificate("server", self._certificate.ends_at())
+            with suppress(CertificateError):
+                metrics.certificate("server", self._certificate.ends_at())
         if self.store_certificate:
-            with suppress(CertificateError):  # the store has used it, and reports a fault
+            with suppress(CertificateError):
                 metrics.certificate("store", certificate_end(self.store_certificate))
 
 

@@ -51,8 +51,11 @@ class FolderCollector(Collector):
 
 
 def add_restart(folder: Path) -> None:
-    """Counts a restart of a worker in *folder*: the size of a file is their number."""
-    with (folder / _RESTARTS).open("ab") as file:
+    """Counts a restart of a worker in *folder*: the size of a file is their number.
+
+    It is not counted if the disk is full.
+    """
+    with suppress(OSError), (folder / _RESTARTS).open("ab") as file:
         file.write(b".")
 
 

@@ -15,6 +15,8 @@ from headgate_shell.terminal import CommandFailed
 
 LOCAL_COMMANDS = ("\\i", "\\o", "\\conninfo", "\\h")
 _MAX_FILES_WITHIN = 10
+# A statement that goes on for longer is sent: a quote may be missing.
+_MAX_CHARACTERS = 10_000
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
@@ -151,7 +153,7 @@ def _whole_statements(lines: Iterable[str]) -> Iterator[str]:
         if not waiting and line.lstrip().startswith(("#", "--")):
             continue
         waiting = f"{waiting}\n{line}" if waiting else line
-        if is_complete(waiting):
+        if len(waiting) > _MAX_CHARACTERS or is_complete(waiting):
             yield waiting
             waiting = ""
     if waiting:

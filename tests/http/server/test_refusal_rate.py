@@ -3,11 +3,19 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from headgate_engine import AuditFile, AuditRecord, SqliteStore
+from headgate_engine import (
+    AuditFile,
+    AuditRecord,
+    MemoryStore,
+    SqliteStore,
+    StoreSize,
+    StoreUnavailable,
+)
 from headgate_server.background.audit_writer import BUDGET_BYTES, AuditWriter
 from support.servers import Server
 from support.waiting import poll_until
@@ -125,3 +133,34 @@ def test_the_log_line_of_a_refused_request_is_short(
     poll_until(lambda: "iiii" in server.log(), "it is written")
     (line,) = [line for line in server.log().splitlines() if "iiii" in line]
     assert len(line) < 1_200 and "SHOW MEASUREMENTS" in line and "xxx" in line
+
+
+class SizedStore(MemoryStore):
+    """A store of the size *used* of 100 bytes, or of an unknown size; notes what is pruned."""
+
+    def __init__(self, used: int | None) -> None:
+        super().__init__()
+        self.used, self.pruned = used, list[str]()
+
+    def size(self) -> StoreSize:  # type: ignore[override]
+        if self.used is None:
+            raise StoreUnavailable("no permission")
+        return StoreSize(self.used, self.used, 100)
+
+    def prune_audit(self, before: str) -> None:
+        self.pruned.append(before)
+
+
+@pytest.mark.parametrize(("used", "seconds"), [(79, 1000), (80, 500), (None, 1000)])
+def test_the_audit_of_a_nearly_full_store_is_kept_half_as_long(
+    used: int | None, seconds: int
+) -> None:
+    store, complaints = SizedStore(used), list[str]()
+    began = datetime.now(UTC)
+    writer = AuditWriter(store, 1000, complaints.append)
+    poll_until(lambda: bool(store.pruned), "nothing is pruned")
+    writer.close()
+    age = began - datetime.fromisoformat(store.pruned[0])
+    assert 0 <= seconds - age.total_seconds() < 200
+    full = ["80% of the store is used: the audit is kept half as long"]
+    assert complaints == (full if used == 80 else [])

@@ -1,5 +1,6 @@
 """What is sent to systemd, and which sockets are taken over, without a process."""
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import ListenError, listen
 from headgate_server.serving.service_manager import ServiceManager, inherited_sockets
+from headgate_server.telemetry.metrics_folder import add_restart
 from headgate_server.telemetry.process_metrics import ServerProcessCollector, is_of_this_server
 
 
@@ -116,3 +118,17 @@ def test_metrics_of_processes_are_added_up() -> None:
     assert is_of_this_server(parent) and is_of_this_server(own)
     assert not is_of_this_server(1) or parent == 1
     assert not is_of_this_server(2**22 + 1), "there is no such process"
+
+
+def test_without_a_free_descriptor_no_state_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", refused)
+    ServiceManager({"NOTIFY_SOCKET": "/run/systemd/notify"}).ready()
+
+
+def test_a_restart_that_cannot_be_counted_ends_no_server(tmp_path: Path) -> None:
+    add_restart(tmp_path / "removed")
+    (tmp_path / "restarts").symlink_to("/dev/full")
+    add_restart(tmp_path)
