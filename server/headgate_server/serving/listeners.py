@@ -34,6 +34,11 @@ class Listeners:
         text = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         return text if self.unix is None else f"{text} and {self.path}"
 
+    @property
+    def bind_address(self) -> str:
+        """The address of the TCP socket, as the setting has it."""
+        return _address_text(*self.tcp.getsockname()[:2])
+
     def console(self, scheme: str) -> str:
         """Returns the console's address, of this machine if there is one for each interface."""
         host, port = self.tcp.getsockname()[:2]

@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 
 from headgate_server.config.settings import Settings
@@ -14,6 +15,7 @@ from headgate_server.serving.supervisor import Supervisor
 from headgate_server.serving.worker import install_early_signal_handlers, run_worker
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.metrics import shared_folder
+from headgate_server.validation.configuration import check_exposure
 
 
 def serve(settings: Settings) -> int:
@@ -46,6 +48,9 @@ def open_and_run(
     check(settings, listens=not inherited)
     listeners = listen(settings, inherited)
     try:
+        if inherited:  # whether networks can reach the server depends on the address in use
+            settings = replace(settings, bind_address=listeners.bind_address)
+            check_exposure(settings)
         settings = prepare_store(settings, environment)
         scheme = "https" if settings.https_enabled else "http"
         logs.log_info(

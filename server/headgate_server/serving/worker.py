@@ -72,7 +72,7 @@ def run_worker(
 
     server = make_server(_current_settings(settings), listeners, serving)
     if manager is None:  # the supervisor receives SIGHUP, and passes it on
-        server.application.status.reload = lambda: os.kill(os.getppid(), signal.SIGHUP)
+        server.application.status.reload = _reload_all_workers
     else:
         server.manager = manager
     server.alive = alive
@@ -89,6 +89,13 @@ def run_worker(
     if not server.application.finished:
         logs.log_error("statements were still running and are aborted")
         os._exit(1)  # what runs in a thread cannot be stopped otherwise
+
+
+def _reload_all_workers() -> None:
+    """Makes the supervisor send SIGHUP to each worker. A process in its place gets no signal."""
+    supervisor = parent_process()
+    if supervisor is not None and supervisor.pid is not None and supervisor.is_alive():
+        os.kill(supervisor.pid, signal.SIGHUP)
 
 
 def make_server(

@@ -74,6 +74,15 @@ def reload_settings(settings: Settings, environment: Mapping[str, str]) -> Setti
     )
 
 
+def check_exposure(settings: Settings) -> None:
+    """Raises ConfigurationError if passwords may cross a network in the clear, and must not."""
+    if settings.is_exposed() and not settings.allow_insecure:
+        raise ConfigurationError(
+            f"bind-address {settings.bind_address} without https-enabled:"
+            " refused by allow-insecure = false"
+        )
+
+
 def _check(settings: Settings) -> None:
     try:
         settings.address()
@@ -112,11 +121,7 @@ def _check(settings: Settings) -> None:
         check_sign_in(settings)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-    if settings.is_exposed() and not settings.allow_insecure:
-        raise ConfigurationError(
-            f"bind-address {settings.bind_address} without https-enabled:"
-            " refused by allow-insecure = false"
-        )
+    check_exposure(settings)
     try:
         check_store(settings)
     except ValueError as error:

@@ -126,6 +126,26 @@ def test_sockets_of_systemd_are_taken_over_and_stay(tmp_path: Path, workers: str
         assert path.exists(), "it belongs to systemd"
 
 
+def test_a_socket_for_all_networks_is_exposed_whatever_the_setting_says(tmp_path: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as tcp:  # noqa: S104 - it is for this test
+        server = started_as_by_systemd([tcp], tmp_path / "users.db", "--bind", "127.0.0.1:1")
+        try:
+            with socket.create_connection(("127.0.0.1", tcp.getsockname()[1]), 30) as client:
+                client.sendall(b"GET /console/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                assert client.recv(12) == b"HTTP/1.1 404", "no console without TLS"
+        finally:
+            server.terminate()
+            _, log = server.communicate(timeout=60)
+        assert "passwords and tokens cross the network in the clear: 0.0.0.0:" in log
+        file = tmp_path / "headgate.toml"
+        file.write_text("[http]\nallow-insecure = false\n")
+        flags = ("--bind", "127.0.0.1:1", "--config", str(file))
+        server = started_as_by_systemd([tcp], tmp_path / "other.db", *flags)
+        _, log = server.communicate(timeout=60)
+        assert server.returncode == 1 and "allow-insecure" in log
+        assert not (tmp_path / "other.db").exists()
+
+
 def test_other_sockets_are_refused_in_one_line(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
