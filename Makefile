@@ -10,7 +10,7 @@ SEED ?= 1
 JOBS ?= 4
 FAST_JOBS ?= 4
 
-.PHONY: help man-pages site dist demo demo-console demo-cluster serve test test-fast coverage check format long bench hot-path bench-parts screens console-screens settings-page clean
+.PHONY: help man-pages site dist demo demo-console demo-cluster serve test test-fast test-end-to-end coverage check format long bench hot-path bench-parts screens console-screens settings-page clean
 
 # The targets of this file, each with the comment above it.
 help:
@@ -56,11 +56,16 @@ serve: .venv/installed
 	$(BIN)/headgate serve --bind 127.0.0.1:8186 --store headgate.db
 
 # Each start of a program would compile it anew if it could not be kept compiled.
-test test-fast: export PYTHONDONTWRITEBYTECODE =
+test test-fast test-end-to-end: export PYTHONDONTWRITEBYTECODE =
 
-# All tests: some minutes. `make test T=tests/unit/grammar` runs a part.
+# The tests, but for those from end to end. `make test T=tests/unit/grammar` runs a part.
 test: .venv/developed
-	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --etcd $(T)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --etcd \
+		$(or $(T),tests/unit tests/http tests/process tests/real)
+
+# What a user does, with all their programs: browsers, clusters, examples, pages of docs/.
+test-end-to-end: .venv/developed
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --etcd $(or $(T),tests/end_to_end)
 
 # The tests that start no process, with a fifth of the random examples, on files in memory.
 test-fast: .venv/developed
@@ -121,7 +126,7 @@ long:
 
 # Requests of one tenant for another's data. Needs Debian's influxdb and victoria-metrics.
 long-isolation: .venv/developed
-	$(if $(N),N=$(N)) $(BIN)/pytest tests/real/gateway/test_isolation.py
+	$(if $(N),N=$(N)) $(BIN)/pytest tests/end_to_end/gateway/test_isolation.py
 
 # Needs Debian's influxdb: statements with hostile bound values, and what a store makes of them.
 long-injection: .venv/developed

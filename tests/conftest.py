@@ -46,7 +46,7 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("fast", max_examples=20, deadline=None)
 
 TESTS = Path(__file__).parent
-LAYERS = ("unit", "http", "process", "real")
+LAYERS = ("unit", "http", "process", "real", "end_to_end")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,8 @@ _REPETITION = re.compile(r"(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\??")
 _UNSUPPORTED = re.compile(r"\(\?(?:=|!|<=|<!|>|#|P=)")
 _FLAGS = re.compile(r"\(\?[a-zA-Z]*(?:-[a-zA-Z]*)?\)")
 _GROUP = re.compile(r"\((?:\?(?:[a-zA-Z]*(?:-[a-zA-Z]*)?:|P?<[^>]*>))?")
+# One digit; RE2 reads two octal digits as a character.
+_BACKREFERENCE = re.compile(r"[1-7](?![0-7])|[89]")
 _NAMED_CLASS = re.compile(r"\[:\^?[A-Za-z]*:\]")
 
 
@@ -29,7 +31,7 @@ def find_regex_error(pattern: str) -> tuple[str, str] | None:
             case "\\":
                 if place + 1 == len(pattern):
                     return "trailing \\", ""
-                if pattern[place + 1] in "123456789":
+                if _BACKREFERENCE.match(pattern, place + 1):
                     return "invalid escape sequence", pattern[place : place + 2]
                 place = _end_of_escape(pattern, place)
                 repeated = ""

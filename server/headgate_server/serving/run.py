@@ -4,8 +4,8 @@ import os
 import resource
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 
+from headgate_engine import VERSION
 from headgate_server.config.settings import Settings
 from headgate_server.serving.listeners import ListenError, Listeners, listen
 from headgate_server.serving.service_manager import ServiceManager, inherited_sockets
@@ -54,7 +54,7 @@ def open_and_run(
         settings = prepare_store(settings, environment)
         scheme = "https" if settings.https_enabled else "http"
         logs.log_info(
-            f"version {version('headgate')} listening on {listeners.addresses(scheme)},"
+            f"version {VERSION} listening on {listeners.addresses(scheme)},"
             f" store {settings.store_path}"
         )
         if settings.serves_console():

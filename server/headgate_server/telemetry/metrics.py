@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 
 from prometheus_client import (
@@ -23,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import mark_process_dead
 
+from headgate_engine import VERSION
 from headgate_grammar import Statement
 from headgate_server.telemetry.account_gauges import AccountGauges
 from headgate_server.telemetry.configuration_metrics import ConfigurationMetrics
@@ -197,7 +197,7 @@ class Metrics:
             registry=own,
             multiprocess_mode="max",
         )
-        build.labels(version("headgate")).set(1)
+        build.labels(VERSION).set(1)
         self._buffer = MetricBuffer()
         self.store = StoreMetrics(own, self._buffer, _FAST_BUCKETS_SECONDS)
         self._cached_login_counters = CounterGroup(

@@ -4,10 +4,9 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from importlib.metadata import version
 from typing import Any, Protocol
 
-from headgate_engine import UNRESTRICTED, Engine, Result, Series, StoreError
+from headgate_engine import UNRESTRICTED, VERSION, Engine, Result, Series, StoreError
 from headgate_grammar import ParseError, Privilege
 from headgate_shell.backends.access_table import access_table, unknown_name
 from headgate_shell.backends.base import ConnectionSettings, Points, RequestOptions, Response
@@ -59,7 +58,7 @@ class StoreBackend:
 
     def ping(self, connection: ConnectionSettings) -> str:
         """Returns the version of this package."""
-        return version("headgate")
+        return VERSION
 
     def query(self, connection: ConnectionSettings, text: str, options: RequestOptions) -> Response:
         """Executes the statements *text*. If they do not parse, the response holds the error."""
