@@ -4,6 +4,7 @@ from headgate_engine.accounts.accounts import Accounts, NewUser
 from headgate_engine.accounts.api_keys import (
     GRACE_SECONDS,
     KEY_USERNAMES,
+    MAX_GRACE_SECONDS,
     ApiKeys,
     KeyLimits,
     scope_text,
@@ -289,6 +290,7 @@ __all__ = [
     "restore",
     "try_store",
     "KEEP_LAST_ADMIN",
+    "MAX_GRACE_SECONDS",
     "MIN_PASSWORD_LENGTH",
     "EtcdLocation",
     "PostgresLocation",

@@ -54,7 +54,7 @@ def run(words: Sequence[str]) -> int:
         print(f"headgate {version('headgate')}")
         return 0
     if name not in COMMANDS:
-        sys.stderr.write(f"headgate: unknown command {name!r}\n{usage()}" if name else usage())
+        sys.stderr.write(_unknown_command(name) if name else usage())
         return 2
     if name == "serve":
         # The import below takes time. A signal to stop during it must end with status 0.
@@ -63,6 +63,13 @@ def run(words: Sequence[str]) -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     status: int = import_module(f"headgate.{COMMANDS[name].module}").main(arguments)
     return status
+
+
+def _unknown_command(name: str) -> str:
+    from headgate.flags import did_you_mean
+
+    hint = did_you_mean(name, COMMANDS) or "; `headgate help` lists the commands"
+    return f"headgate: unknown command {name!r}{hint}\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the commands `key`, `user` and `session` share: flags, lookups and printed lists."""
+"""What the commands `key`, `user` and `session` share: flags, look-ups and printed lists."""
 
 import argparse
 import json
@@ -8,8 +8,9 @@ from typing import Any
 
 from headgate.configured_engine import load_settings
 from headgate.store_file import opened, print_line
-from headgate_engine import Engine, User
+from headgate_engine import MAX_GRACE_SECONDS, Engine, User
 from headgate_server import build_engine
+from headgate_server.config.values import seconds
 
 
 def add_store_flags(command: argparse.ArgumentParser) -> None:
@@ -67,3 +68,23 @@ def pages(read: Callable[[str], Sequence[Any]]) -> Iterator[Any]:
     while page := read(after):
         yield from page
         after = page[-1].id
+
+
+def duration_of(flag: str, text: str) -> int:
+    """Returns the duration *text*, such as `30d`, in seconds. Raises ValueError."""
+    try:
+        found = int(seconds(text))
+    except ValueError:
+        raise ValueError(f"{flag} {text}: expected a duration such as 30d or 12h") from None
+    if flag == "--grace" and found > MAX_GRACE_SECONDS:
+        raise ValueError(f"{flag} {text}: expected at most {MAX_GRACE_SECONDS // 86_400}d")
+    return found
+
+
+def lifetime_of(flags: argparse.Namespace) -> int | None:
+    """Returns the seconds of `--ttl`; None without it. Raises ValueError."""
+    if flags.ttl is None:
+        return None
+    if not (found := duration_of("--ttl", flags.ttl)):
+        raise ValueError(f"--ttl {flags.ttl}: expected a duration above 0, such as 30d")
+    return found

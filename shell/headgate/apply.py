@@ -11,7 +11,14 @@ from headgate.password_input import read_password
 from headgate.saved_sessions import saved_session
 from headgate.server_url import connection_to
 from headgate.state_file import read_state, state_tables
-from headgate.store_file import guarded, local_address, opened, opened_or_empty, print_line
+from headgate.store_file import (
+    counted,
+    guarded,
+    local_address,
+    opened,
+    opened_or_empty,
+    print_line,
+)
 from headgate_engine import (
     DeclaredState,
     apply_changes,
@@ -68,7 +75,7 @@ def _apply(flags: argparse.Namespace) -> int:
     for change in changes:
         print_line(change)
     verb = "would be made" if flags.dry_run else "made"
-    print_line(f"{place}: {len(changes)} changes {verb}")
+    print_line(f"{place}: {counted(len(changes), 'change')} {verb}")
     return _WOULD_CHANGE if flags.dry_run and changes else 0
 
 
@@ -105,5 +112,7 @@ def _apply_to_server(flags: argparse.Namespace, state: DeclaredState) -> Sequenc
     if status == HTTPStatus.OK and isinstance(content, dict) and "changes" in content:
         return [str(change) for change in content["changes"]]
     if isinstance(content, dict) and "error" in content:
-        raise ValueError(f"{flags.url}: {content['error']}")
+        asks = status == HTTPStatus.UNAUTHORIZED and not flags.username
+        hint = ": name an administrator with --username, or see headgate login" if asks else ""
+        raise ValueError(f"{flags.url}: {content['error']}{hint}")
     raise ValueError(f"{flags.url}: the response is not that of a Headgate: status {status}")

@@ -1,8 +1,13 @@
 """Parses the flags of `headgate SUBCOMMAND`, which may have one or two dashes."""
 
 import argparse
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
+
+# argparse's message, up to the list of choices.
+_INVALID_CHOICE = re.compile(r"argument ([^:]+): invalid choice: ['\"]?(.*?)['\"]? \(")
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -33,13 +38,29 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Writes *message* to standard error and exits with status 2.
 
-        The message omits the values of unknown flags: the value of a misspelt flag may be a secret.
+        The message omits the values of unknown flags and of positional arguments: they may be
+        secrets. It suggests the name of a misspelt command or flag.
         """
+        if (found := _INVALID_CHOICE.search(message)) is not None:
+            message = self._invalid_choice(*found.groups())
         kind, colon, words = message.partition("unrecognized arguments: ")
         if colon:
             flags = [word.partition("=")[0] for word in words.split() if word.startswith("-")]
-            message = f"{kind}{colon}{' '.join(flags) or 'a value without a flag'}"
+            known = [name for action in self.arguments for name in action.option_strings]
+            hint = did_you_mean(flags[0], known) if len(flags) == 1 else ""
+            message = f"{kind}{colon}{' '.join(flags) or 'a value without a flag'}{hint}"
         self.exit(2, f"{self.prog}: {message}\n")
+
+    def _invalid_choice(self, argument: str, word: str) -> str:
+        """Returns the error for *word*, a value of *argument* that is none of its choices."""
+        if argument.upper() == argument and self.commands:
+            hint = did_you_mean(word, self.commands) or f", expected {_any_of(self.commands)}"
+            return f"unknown command {word!r}{hint}"
+        for action in self.arguments:
+            if argument in ("/".join(action.option_strings), action.metavar, action.dest):
+                meaning = "" if action.option_strings else f": {action.help}"
+                return f"{argument}: expected {_any_of(map(str, action.choices or ()))}{meaning}"
+        return f"{argument}: invalid value"
 
 
 class Commands:
@@ -54,6 +75,20 @@ class Commands:
         parser = self._choice.add_parser(name, help=help)
         self._parser.commands[name] = help, parser
         return parser
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Returns the end of an error message with the name in *known* that is most similar to *word*.
+
+    Returns "" if no name is similar.
+    """
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _any_of(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def double_dashes(arguments: Sequence[str]) -> list[str]:

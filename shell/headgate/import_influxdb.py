@@ -18,6 +18,7 @@ from headgate.meta_db import InvalidMetaFile, MetaData, MetaDatabase, MetaUser, 
 from headgate.password_input import read_password
 from headgate.server_url import is_url
 from headgate.store_file import (
+    counted,
     guarded,
     local_address,
     opened,
@@ -113,7 +114,8 @@ def _import(flags: argparse.Namespace) -> int:
     for line in taken.left_out:
         print_line(f"left out: {line}", sys.stderr)
     verb = "would be made" if flags.dry_run else "made"
-    print_line(f"{settings.store_path}: {len(plan)} changes {verb}, {len(taken.left_out)} left out")
+    changes = counted(len(plan), "change")
+    print_line(f"{settings.store_path}: {changes} {verb}, {len(taken.left_out)} left out")
     return 1 if taken.refused_users else 0
 
 
@@ -124,19 +126,23 @@ def _read_file(path: str) -> MetaData:
     except InvalidMetaFile as error:
         raise ValueError(f"{path} is no meta.db of InfluxDB 1.x: {error}") from None
     except OSError as error:
-        raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None
+        is_server = ":" in path or path == "localhost"
+        hint = f"; a server is http://{path}" if is_server and "/" not in path else ""
+        raise ValueError(f"{path}: {os.strerror(error.errno or 0)}{hint}") from None
 
 
 def _write_passwords(path: str | None, users: Sequence[DeclaredUser]) -> None:
-    """Writes the names and the random passwords of *users* to the new file *path*, as CSV."""
+    """Writes the names and the random passwords of *users* to the new file *path*, as CSV.
+
+    Raises ValueError if there are such passwords and no *path*, and if the file exists.
+    """
     pairs = [(user.name, user.password) for user in users if user.password is not None]
     if pairs and path is None:
-        print(
-            "the users have random passwords that nothing shows: set new ones,"
-            " or use --new-passwords FILE",
-            file=sys.stderr,
+        raise ValueError(
+            "a server shows no passwords, so each user gets a random one:"
+            " name a new file for them with --new-passwords FILE"
         )
-    elif pairs and path is not None:
+    if pairs and path is not None:
         text = io.StringIO()
         csv.writer(text).writerows([("user", "password"), *pairs])
         write_private(path, text.getvalue().encode())

@@ -11,10 +11,11 @@ from typing import Any
 from headgate.configured_engine import load_settings
 from headgate.flags import Commands
 from headgate.pyroscope_db import PyroscopeData, PyroscopeKey, PyroscopeUser, read_pyroscope
-from headgate.store_file import local_address, opened, opened_or_empty, print_line
+from headgate.store_file import counted, local_address, opened, opened_or_empty, print_line
 from headgate_engine import (
     NO_PASSWORD,
     BadProfile,
+    DeclaredDatabase,
     DeclaredUser,
     KeyScope,
     PlannedChange,
@@ -25,13 +26,14 @@ from headgate_engine import (
     UserStatus,
     add_imported_key,
     apply_changes,
+    check_database,
     check_user,
     is_key_text,
     scope_text,
 )
 from headgate_engine import changes as steps
 from headgate_engine.model.profile import check_email, check_full_name
-from headgate_grammar import Grant, Privilege, quote_identifier
+from headgate_grammar import CreateDatabase, Grant, Privilege, quote_identifier
 from headgate_server import build_engine
 from headgate_server.api.accounts.views import role_rights, time_text
 
@@ -46,7 +48,7 @@ def add_pyroscope(kinds: Commands) -> None:
     add("path", metavar="FILE", help="pyroscope.db, or a copy of it")
     add("--store", metavar="PATH", help="the store file; created if missing")
     add("--config", metavar="PATH", help="the server's configuration: its store")
-    add("--databases", metavar="A,B", help="of the roles; default: all but _internal")
+    add("--databases", metavar="A,B", help="of the roles; creates missing ones")
     add("--keys-owner", metavar="NAME", default="pyroscope", help="the user that gets the keys")
     add("--admin-keys", action="store_true", help="also take keys with the role Admin")
     add("--dry-run", action="store_true", help="list the changes; make none")
@@ -91,14 +93,19 @@ def import_pyroscope(flags: argparse.Namespace) -> int:
         print_line(f"left out: {line}", sys.stderr)
     verb = "would be made" if flags.dry_run else "made"
     total, left_out = len(plan.changes), len(plan.left_out)
-    print_line(f"{settings.store_path}: {total} changes {verb}, {left_out} left out")
+    print_line(f"{settings.store_path}: {counted(total, 'change')} {verb}, {left_out} left out")
     return 1 if plan.refused else 0
 
 
 def _plan(data: PyroscopeData, store: Store, flags: argparse.Namespace) -> _Plan:
     """Returns what *store* can take of *data*. Existing users and keys stay as they are."""
     plan = _Plan(store)
-    databases = _databases(store, flags.databases)
+    databases = _databases(plan, flags.databases)
+    if not databases and any(it.role not in ("", "Admin") for it in (*data.users, *data.keys)):
+        raise ValueError(
+            "the store has no databases to give rights on: name them with --databases A,B,"
+            " which creates them"
+        )
     for user in data.users:
         _take_user(user, databases, plan)
     if data.keys and flags.keys_owner in {user.name for user in data.users}:
@@ -107,26 +114,30 @@ def _plan(data: PyroscopeData, store: Store, flags: argparse.Namespace) -> _Plan
             " with --keys-owner"
         )
     _take_keys(data.keys, databases, plan, flags)
-    roles = {user.role for user in data.users} | {key.role for key in data.keys}
-    if not databases and roles - {"Admin"}:
-        plan.leave_out("privileges of roles", "the store has no databases")
     return plan
 
 
-def _databases(store: Store, names: str | None) -> list[str]:
-    """Returns the databases of roles: *names*, or all but `_internal`. Raises ValueError."""
-    there = [database.name for database in store.databases()]
+def _databases(plan: _Plan, names: str | None) -> list[str]:
+    """Returns the databases of roles: *names*, or all but `_internal`.
+
+    Plans the creation of *names* that are missing. Raises ValueError for an invalid name.
+    """
+    there = [database.name for database in plan.store.databases()]
     if names is None:
         return [name for name in there if name != _INTERNAL]
     chosen = list(dict.fromkeys(names.split(",")))
     for name in chosen:
         if name not in there:
-            raise ValueError(f"--databases: database not found: {name}")
+            try:
+                check_database(DeclaredDatabase(name))
+            except StatementError as error:
+                raise ValueError(f"--databases {names}: {error}") from None
+            plan.add(CreateDatabase(name), partial(steps.create_database, name=name, options=None))
     return chosen
 
 
 def _take_user(user: PyroscopeUser, databases: Sequence[str], plan: _Plan) -> None:
-    what = f"user {user.name}"
+    what = f"user {user.name or '(without a name)'}"
     if plan.store.user(user.name) is not None:
         plan.leave_out(what, "exists already and stays as it is")
         return

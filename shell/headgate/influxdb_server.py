@@ -61,7 +61,8 @@ def _ask(connection: ConnectionSettings, statements: list[str]) -> list[list[Any
         part = statements[start : start + _BATCH]
         response = backend.query(connection, "; ".join(part), RequestOptions(chunked=False))
         if response.first_error:
-            raise ValueError(f"{connection.url}: {response.first_error}")
+            hint = "" if connection.username else ": name an administrator with --username"
+            raise ValueError(f"{connection.url}: {response.first_error}{hint}")
         if len(response.results) != len(part):
             raise LookupError
         # Each of these results has one table, also if it has no rows.

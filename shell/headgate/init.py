@@ -9,6 +9,7 @@ from headgate.flags import CommandParser, double_dashes
 from headgate.password_input import read_password
 from headgate.store_file import guarded, local_address, opened, print_line
 from headgate_engine import (
+    BadPassword,
     DeclaredState,
     DeclaredUser,
     apply_changes,
@@ -52,25 +53,33 @@ def _initialize(flags: argparse.Namespace) -> int:
     with opened(settings, create=True) as store:
         engine = build_engine(store, settings)
         created = False
+        user = store.user(flags.admin)
+        is_admin = user is not None and user.admin
         if not store.admin_count():
-            if store.user(flags.admin) is not None:
+            if user is not None:
                 raise ValueError(
                     f"{flags.admin} exists, but is no administrator:"
                     " use `headgate admin grant-admin`"
                 )
-            user = DeclaredUser(flags.admin, hash=hash or _read_hash(flags, settings), admin=True)
-            plan = plan_changes(engine, DeclaredState(users=[user]))
+            new = DeclaredUser(flags.admin, hash=hash or _read_hash(flags, settings), admin=True)
+            plan = plan_changes(engine, DeclaredState(users=[new]))
             created = apply_changes(
                 engine, plan, address=local_address(), require=lambda tx: not tx.admin_count()
             )
     print_line(
         f"{path}: created the administrator {flags.admin}"
         if created
-        else f"{path}: has an administrator already; nothing was changed"
+        else f"{path}: has an administrator already"
+        f"{'' if is_admin else f', but {flags.admin} is none'}; nothing was changed"
     )
     return 0
 
 
 def _read_hash(flags: argparse.Namespace, settings: Settings) -> str:
-    """Returns the hash of the password that the flags name. Raises ValueError, BadPassword."""
-    return build_passwords(settings).hash(read_password(flags.password_file))
+    """Returns the hash of the password that the flags name. Raises ValueError."""
+    try:
+        return build_passwords(settings).hash(read_password(flags.password_file))
+    except BadPassword as error:
+        named = flags.password_file not in (None, "-")
+        place = f"--password-file {flags.password_file}: " if named else ""
+        raise ValueError(f"{place}{error}") from None

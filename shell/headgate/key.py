@@ -5,23 +5,39 @@ import sys
 import time
 from collections.abc import Sequence
 
-from headgate.account_flags import add_store_flags, named_user, opened_engine, pages, print_list
+from headgate.account_flags import (
+    add_store_flags,
+    duration_of,
+    lifetime_of,
+    named_user,
+    opened_engine,
+    pages,
+    print_list,
+)
 from headgate.flags import CommandParser, double_dashes
 from headgate.store_file import guarded, local_address, print_line
 from headgate_engine import (
     UNRESTRICTED,
+    ApiKey,
     AuthenticationFailed,
     Engine,
+    KeyNotFound,
     KeyScope,
+    StatementError,
     imported_secret,
     key_fault,
     scope_text,
 )
 from headgate_grammar import Privilege
 from headgate_server.api.accounts.views import PRIVILEGES, key_json, role_rights, time_text
-from headgate_server.config.values import seconds
 from headgate_server.http.errors import BadRequest
 
+_FAULTS = {
+    "parts": "expected hgk_, 43 characters, _ and a checksum",
+    "prefix": "it does not begin with hgk_",
+    "characters": "a character is missing or invalid",
+    "checksum": "the checksum is wrong: a character was changed or lost",
+}
 _COLUMNS = ("id", "user", "name", "prefix", "role", "grants", "expiresAt", "lastSeenAt")
 
 
@@ -35,7 +51,7 @@ def command_parser() -> CommandParser:
     create.add_argument(
         "--grant", metavar="DB=READ", action="append", default=[], help="READ, WRITE or ALL on DB"
     )
-    create.add_argument("--role", help="Admin, Editor, Agent or ReadOnly, on all databases")
+    create.add_argument("--role", help="Admin, Editor, Agent, ReadOnly or None, on all databases")
     create.add_argument("--ttl", metavar="30d", help="the lifetime; default: for ever")
     listing = commands.add_parser("list", help="list the keys")
     listing.add_argument("--user", metavar="NAME", help="only this user's keys")
@@ -47,7 +63,8 @@ def command_parser() -> CommandParser:
     revoke = commands.add_parser("revoke", help="revoke a key")
     revoke.add_argument("id", metavar="ID")
     check = commands.add_parser("check", help="say what a key is; reads it from standard input")
-    check.add_argument("text", metavar="-", choices=["-"])
+    help = "the key is read from standard input"
+    check.add_argument("text", metavar="-", choices=["-"], nargs="?", default="-", help=help)
     for command in (create, listing, rotate, revoke):
         command.add_argument("--server", metavar="URL", help="a running server: see headgate login")
     for command in (create, listing, rotate, revoke, check):
@@ -65,15 +82,14 @@ def _run(flags: argparse.Namespace) -> int:
     if flags.command != "check" and flags.server is not None:
         from headgate.key_on_server import run as run_on_server
 
-        return run_on_server(flags, _COLUMNS, _duration)
+        return run_on_server(flags, _COLUMNS)
     if flags.command == "create" and flags.user is None:
         raise ValueError("--user: expected the owner of the key")
     text = ""
     if flags.command == "check":
         text = sys.stdin.readline().strip()
         if fault := key_fault(text):
-            print_line(f"headgate: malformed key: {fault}", sys.stderr)
-            return 1
+            raise ValueError(f"malformed key: {_FAULTS[fault]}")
         if flags.store is None and flags.config is None:
             print_line("the form of the key is valid")
             return 0
@@ -84,12 +100,12 @@ def _run(flags: argparse.Namespace) -> int:
             case "list":
                 _list(engine, flags)
             case "rotate":
-                key = engine.api_keys.find(flags.id)
-                grace = _duration("--grace", flags.grace)
+                grace = duration_of("--grace", flags.grace)
+                key = _found(engine, flags.id)
                 rotate = engine.api_keys.rotate
                 print(rotate(UNRESTRICTED, key, local_address(), grace=grace)[1])
             case "revoke":
-                key = engine.api_keys.find(flags.id)
+                key = _found(engine, flags.id)
                 engine.api_keys.revoke(UNRESTRICTED, key, local_address())
                 print_line(f"key {key.id} {key.name} of {key.owner} revoked")
             case _:
@@ -111,17 +127,35 @@ def _create(engine: Engine, flags: argparse.Namespace) -> None:
         try:
             scope = KeyScope(*role_rights(flags.role))
         except BadRequest as error:
-            raise ValueError(f"--{error}") from None
+            raise ValueError(f"--{error}, not {flags.role}") from None
     owner = named_user(engine, flags.user)
-    lifetime = _duration("--ttl", flags.ttl) if flags.ttl is not None else None
+    lifetime = lifetime_of(flags)
     create = engine.api_keys.create
-    made = create(UNRESTRICTED, owner, flags.name, scope, local_address(), lifetime=lifetime)
+    try:
+        made = create(UNRESTRICTED, owner, flags.name, scope, local_address(), lifetime=lifetime)
+    except StatementError as error:
+        raise ValueError(f"key {flags.name} of {owner.name}: {error}") from None
     print(made[1])
+    if scope.admin and not owner.admin:
+        print_line(
+            f"headgate: {owner.name} is no administrator: the key has an administrator's rights"
+            " only once they are one",
+            sys.stderr,
+        )
+
+
+def _found(engine: Engine, id: str) -> ApiKey:
+    """Returns the key *id*. Raises ValueError if there is none, or it was revoked."""
+    try:
+        return engine.api_keys.find(id)
+    except KeyNotFound:
+        hint = "" if id.isascii() and id.isdigit() else ": expected an id, a number"
+        raise ValueError(f"key {id} not found{hint}; see headgate key list") from None
 
 
 def _list(engine: Engine, flags: argparse.Namespace) -> None:
     owner = named_user(engine, flags.user) if flags.user is not None else None
-    now, unused = time.time(), _duration("--unused", flags.unused) if flags.unused else 0
+    now, unused = time.time(), duration_of("--unused", flags.unused) if flags.unused else 0
     keys = [
         key
         for key in pages(lambda after: engine.api_keys.keys(after, owner=owner))
@@ -151,11 +185,3 @@ def _check(engine: Engine, text: str) -> int:
     grants = ", ".join(f"{it} ON {on}" for on, it in user.grants.items())
     print_line(f"rights now: {'ALL PRIVILEGES' if user.admin else grants or 'none'}")
     return 0
-
-
-def _duration(flag: str, text: str) -> int:
-    """Returns the duration *text*, such as `30d`, in seconds. Raises ValueError."""
-    try:
-        return int(seconds(text))
-    except ValueError as error:
-        raise ValueError(f"{flag} {text}: {error}") from None

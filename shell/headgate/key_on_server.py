@@ -2,32 +2,29 @@
 
 import argparse
 import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from headgate.account_flags import print_list
+from headgate.account_flags import duration_of, lifetime_of, print_list
 from headgate.server_requests import ServerRequests
 from headgate.store_file import print_line
 
-Duration = Callable[[str, str], int]
 
-
-def run(flags: argparse.Namespace, columns: tuple[str, ...], duration: Duration) -> int:
+def run(flags: argparse.Namespace, columns: tuple[str, ...]) -> int:
     """Runs the command in *flags*; returns the exit status. Raises ValueError.
 
-    *columns* are those of a printed list. *duration* returns the seconds in a flag's value.
+    *columns* are those of a printed list.
     """
     if flags.store or flags.config:
         raise ValueError("--server: expected no --store and no --config beside it")
     server = ServerRequests(flags.server)
     match flags.command:
         case "create":
-            print(server.send("POST", "/api/keys", _content(flags, duration))["key"])
+            print(server.send("POST", "/api/keys", _content(flags))["key"])
         case "list":
-            _list(server, flags, columns, duration)
+            _list(server, flags, columns)
         case "rotate":
-            content = {"graceSeconds": duration("--grace", flags.grace)}
+            content = {"graceSeconds": duration_of("--grace", flags.grace)}
             print(server.send("POST", f"/api/keys/{_id(flags)}/rotate", content)["key"])
         case _:
             key = server.send("GET", f"/api/keys/{_id(flags)}")
@@ -42,7 +39,7 @@ def _id(flags: argparse.Namespace) -> str:
     return str(flags.id)
 
 
-def _content(flags: argparse.Namespace, duration: Duration) -> dict[str, Any]:
+def _content(flags: argparse.Namespace) -> dict[str, Any]:
     content: dict[str, Any] = {"name": flags.name}
     if flags.user is not None:
         content["user"] = flags.user
@@ -58,19 +55,17 @@ def _content(flags: argparse.Namespace, duration: Duration) -> dict[str, Any]:
         content["grants"] = grants
     if flags.role is not None:
         content["role"] = flags.role
-    if flags.ttl is not None:
-        content["ttlSeconds"] = duration("--ttl", flags.ttl)
+    if (lifetime := lifetime_of(flags)) is not None:
+        content["ttlSeconds"] = lifetime
     return content
 
 
-def _list(
-    server: ServerRequests, flags: argparse.Namespace, columns: tuple[str, ...], duration: Duration
-) -> None:
+def _list(server: ServerRequests, flags: argparse.Namespace, columns: tuple[str, ...]) -> None:
     parameters = {"user": flags.user} if flags.user is not None else {}
     # A user without the admin flag sees their own keys.
     sees_all = flags.user is not None or server.send("GET", "/api/whoami")["admin"]
     path = "/api/keys" if sees_all else "/api/user/keys"
-    now, unused = time.time(), duration("--unused", flags.unused) if flags.unused else 0
+    now, unused = time.time(), duration_of("--unused", flags.unused) if flags.unused else 0
     keys = [
         key
         for page in server.pages(path, parameters)

@@ -166,6 +166,8 @@ def _by_browser(connection: ConnectionSettings, provider: str) -> Any:
         prefix = connection.path_prefix.rstrip("/")
         url = f"{connection.url}{prefix}{path}?{listener.query}"
         print_line(f"Open {url}")
+        minutes = _BROWSER_SECONDS // 60
+        print_line(f"Waiting for the browser, up to {minutes} minutes; Ctrl-C gives up.")
         sys.stdout.flush()
         _open_browser(url)
         code = listener.wait(_BROWSER_SECONDS)

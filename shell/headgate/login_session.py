@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from headgate.account_flags import add_store_flags, named_user, opened_engine, print_list
 from headgate.flags import CommandParser, double_dashes
-from headgate.store_file import guarded, local_address, print_line
+from headgate.store_file import counted, guarded, local_address, print_line
 from headgate_engine import UNRESTRICTED, Engine
 from headgate_server.api.accounts.views import session_json
 from headgate_server.config.values import seconds
@@ -56,10 +56,16 @@ def _run(flags: argparse.Namespace) -> int:
                 user = named_user(engine, flags.name)
                 revoke_all = engine.sessions.revoke_all
                 count = revoke_all(UNRESTRICTED, [user], "admin", local_address())
-                print_line(f"{count} sessions of {flags.name} ended")
+                print_line(f"{counted(count, 'session')} of {flags.name} ended")
             case _:
                 pruned = engine.sessions.prune(int(seconds(flags.revoked_older)))
-                print(json.dumps(asdict(pruned)))
+                if flags.json:
+                    print(json.dumps(asdict(pruned)))
+                else:
+                    print_line(
+                        f"deleted {counted(pruned.expired, 'expired session')} and"
+                        f" {pruned.revoked} revoked; {pruned.remaining_revoked} revoked stay"
+                    )
     return 0
 
 

@@ -74,6 +74,8 @@ def read_pyroscope(path: str) -> PyroscopeData:
 
     Raises InvalidPyroscopeFile.
     """
+    if not Path(path).is_file():
+        raise InvalidPyroscopeFile(f"{path}: there is no such file")
     try:
         address = f"{Path(path).absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True)) as connection:

@@ -70,8 +70,8 @@ async def _show_provider(provider: OAuthProvider, settings: Settings) -> int:
             keys = await verifier.key_count()
             print_line(f"keys that can verify ID tokens: {keys}")
     except SignInRefused as error:
-        print_line(f"the provider cannot be used: {error.reason}")
-        return _FAILED
+        place = options.issuer or options.auth_url
+        raise ValueError(f"{options.name}, {place}: cannot be used: {error.reason}") from None
     finally:
         await provider.close()
     for what, url in (
@@ -113,6 +113,7 @@ def _show_claims(provider: OAuthProvider, settings: Settings, claims: Mapping[st
             rights = sign_in.rights(account)
             identity = sign_in.identity(account)
             user = engine.provision(identity, rights, policy=sign_in.policy, dry_run=True)
+            missing = sorted(set(rights.grants if rights else ()) - set(engine.databases()))
         except SignInRefused as error:
             print_line(f"refused: {error.log_message}")
             return _FAILED
@@ -125,6 +126,8 @@ def _show_claims(provider: OAuthProvider, settings: Settings, claims: Mapping[st
     print_line(f"e-mail: {account.email or 'none'}{verified}")
     for line in _lines(rights, user.grants):
         print_line(line)
+    for database in missing:
+        print_line(f"no rights on {database}: {settings.store_path} has no such database")
     return 0
 
 
@@ -136,6 +139,8 @@ def _lines(rights: TokenRights | None, grants: Mapping[str, Any]) -> Iterator[st
     """Yields a line for each grant."""
     if rights is None:
         yield "rights: the claims change none"
+    elif not any(grants.values()) and not rights.admin:
+        yield "rights: none"
     for database, privilege in grants.items():
         if privilege:
             yield f"{privilege}: {database}"

@@ -58,6 +58,10 @@ def read_state(path: str) -> DeclaredState:
         raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None
     except RecursionError:
         raise ValueError(f"{path}: tables are nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+        raise ValueError(f"{path}: {place}{error.problem}") from None
     except (ValueError, yaml.YAMLError) as error:  # such as an impossible date
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
 

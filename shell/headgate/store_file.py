@@ -52,7 +52,10 @@ def opened(settings: Settings, *, create: bool = False) -> closing[Store]:
 
     With *create*, makes a missing file; a store at a URL has to exist. Raises StoreError.
     """
-    return closing(open_store(settings.store_path, settings.store_options(), create=create))
+    path = settings.store_path
+    if not create and path == Settings().store_path and not os.path.exists(path):
+        raise StoreError(f"there is no store {path} in this folder: use --store or --config")
+    return closing(open_store(path, settings.store_options(), create=create))
 
 
 def opened_at(location: str) -> closing[Store]:

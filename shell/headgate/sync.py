@@ -21,6 +21,7 @@ from headgate_server.telemetry.metrics import Metrics
 from headgate_server.telemetry.tracing import NoTracing
 from headgate_server.upstream.errors import UpstreamError, UpstreamRejected
 from headgate_server.validation.configuration import configure
+from headgate_server.validation.gateway import check_protocol
 
 T = TypeVar("T")
 
@@ -68,6 +69,13 @@ async def _sync_store(mount: Mount) -> int:
     assert mount.store is not None
     name = mount.settings.name
     try:
+        problems = await check_protocol(mount.adapter)
+    except UpstreamError:
+        problems = []  # `sync` logs it
+    if problems:
+        print(f"{name}: {problems[0]}; nothing was imported", file=sys.stderr)
+        return 1
+    try:
         result = await mount.store.catalog.sync()
     except UpstreamError:
         return 1  # logged by Upstream, with the address and the reason
@@ -76,8 +84,11 @@ async def _sync_store(mount: Mount) -> int:
         return 1
     for database in result.imported:
         print(f"{name}: imported {database}")
+    influxql = mount.adapter.influxql
+    has_empty_databases = influxql is not None and influxql.supports_influxql
+    missing = "is missing" if has_empty_databases else "has no data yet"
     for database in result.missing:
-        print(f"{name}: {database} is missing upstream")
+        print(f"{name}: {database} {missing} upstream")
     print(f"{name}: {len(result.imported)} imported, {len(result.missing)} missing upstream")
     return 0
 

@@ -142,7 +142,7 @@ def _user_objection(flags: argparse.Namespace, settings: Settings) -> str:
         if flags.store is not None:
             return f"the user {flags.username!r} cannot be checked: {error}"
         # A token may be created on a machine without the server's user store.
-        _print_error(f"the user {flags.username!r} was not checked, see --store: {error}")
+        _print_error(f"the user {flags.username!r} was not checked: {error}")
         return ""
     return "" if known else f"there is no user {flags.username!r} in store {settings.store_path}"
 

@@ -14,6 +14,7 @@ from headgate_engine import (
     Engine,
     NewUser,
     Profile,
+    StatementError,
     User,
     UserStatus,
 )
@@ -40,7 +41,7 @@ def command_parser() -> CommandParser:
     listing.add_argument("--pending", action="store_true", help="only users to be approved")
     add = commands.add_parser("add", help="create a user; reads the password")
     add.add_argument("--no-password", action="store_true", help="a service account, for API keys")
-    add.add_argument("--role", help="Admin, Editor, Agent or ReadOnly")
+    add.add_argument("--role", help="Admin, Editor, Agent, ReadOnly or None")
     add.add_argument("--databases", metavar="A,B", help="of the role; default: all databases")
     add.add_argument("--email", default="", help="the e-mail address")
     for name, help in (
@@ -72,6 +73,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(flags: argparse.Namespace) -> int:
+    try:
+        return _run_command(flags)
+    except StatementError as error:
+        raise ValueError(f"user {flags.name}: {error}") from None
+
+
+def _run_command(flags: argparse.Namespace) -> int:
     with opened_engine(flags) as engine:
         match flags.command:
             case "list":
@@ -148,7 +156,7 @@ def _add(engine: Engine, flags: argparse.Namespace) -> None:
         try:
             admin, privilege = role_rights(flags.role)
         except BadRequest as error:
-            raise ValueError(f"--{error}") from None
+            raise ValueError(f"--{error}, not {flags.role}") from None
         there = engine.databases()
         names = flags.databases.split(",") if flags.databases is not None else there
         grants = {} if admin else {name: privilege for name in names if privilege}

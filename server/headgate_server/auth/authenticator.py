@@ -298,6 +298,8 @@ class Authenticator:
             # An unknown name is not recorded: it may be a password, typed in the wrong field.
             known = self._engine.user(credentials.name) is not None
             name, why = (credentials.name, why) if known else ("", f"{why}: no such user")
+        elif isinstance(credentials, ProxyUser) and self._engine.user(credentials.name) is not None:
+            name = credentials.name
         self._record_denied(name, address, f"-- login ({method})", why)
         return name
 

@@ -23,7 +23,7 @@ from headgate_engine import (
     User,
 )
 from headgate_grammar import GenerationalCache
-from headgate_server.auth.errors import DirectoryUnavailable
+from headgate_server.auth.errors import DirectoryUnavailable, refusal_of
 from headgate_server.auth.oauth.errors import AccessRefused, ProviderUnavailable
 from headgate_server.auth.sign_up import first_rights
 from headgate_server.config.settings import Settings
@@ -183,8 +183,8 @@ class DirectoryLogin:
         provision = partial(self._engine.provision, identity, rights, address, policy=self._policy)
         try:
             return await self._run(provision), identity
-        except (SignUpDisabled, IdentityTaken):
-            raise AuthenticationFailed from None
+        except (SignUpDisabled, IdentityTaken) as error:
+            raise refusal_of(error) from None
 
     def _next_check(self) -> int:
         return self._engine.sessions.now() + max(1, int(self.settings.recheck_interval))

@@ -1,5 +1,7 @@
 """Errors of authentication: invalid credentials, throttled logins, a forbidden set-up."""
 
+from headgate_engine import AuthenticationFailed, IdentityTaken, SignUpDisabled
+
 
 class Unauthenticated(Exception):
     """The request has no credentials or invalid credentials.
@@ -22,6 +24,29 @@ class TokenRejected(Unauthenticated):
     def log_message(self) -> str:
         """The text for the log: the text that the client receives, followed by the reason."""
         return f"{self}: {self.reason}"
+
+
+class LoginRefused(AuthenticationFailed):
+    """The user that a proxy or a directory names may not log in, and *reason* says why.
+
+    The log has the reason. The client receives only the text `authorization failed`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    @property
+    def log_message(self) -> str:
+        """The text for the log: the text that the client receives, followed by the reason."""
+        return f"{self}: {self.reason}"
+
+
+def refusal_of(error: SignUpDisabled | IdentityTaken) -> LoginRefused:
+    """Returns what a login raises after *error*: the client learns of no user's name."""
+    if isinstance(error, IdentityTaken):
+        return LoginRefused("there is a user of this name; adopt-existing would let them in")
+    return LoginRefused("the user is new, and allow-sign-up is off")
 
 
 class NoRights(Exception):

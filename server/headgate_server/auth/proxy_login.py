@@ -15,7 +15,7 @@ from headgate_engine import (
     User,
 )
 from headgate_grammar import GenerationalCache
-from headgate_server.auth.errors import Unauthenticated
+from headgate_server.auth.errors import LoginRefused, refusal_of
 from headgate_server.auth.jwt.claim_grants import ClaimMapper
 from headgate_server.auth.proxy_user import ProxyUser
 from headgate_server.auth.sign_up import first_rights
@@ -54,11 +54,11 @@ class ProxyLogin:
     async def authenticate(self, shown: ProxyUser, address: str) -> Principal:
         """Returns the principal of *shown*. *address* is the client's, for the audit log.
 
-        Raises Unauthenticated if the header proves nothing, AuthenticationFailed, NoRights, and
-        IdentityTaken.
+        Raises LoginRefused if the header proves nothing or the user may not log in. Raises
+        AuthenticationFailed and NoRights.
         """
         if shown.fault:
-            raise Unauthenticated("authorization failed")
+            raise LoginRefused(shown.fault)
         identity = Identity(
             ISSUER,
             shown.name,
@@ -82,9 +82,7 @@ class ProxyLogin:
             )
             try:
                 user = await self._run(provision)
-            except SignUpDisabled:
-                raise AuthenticationFailed from None
-            except IdentityTaken:
-                raise AuthenticationFailed from None  # no name of a user is revealed
+            except (SignUpDisabled, IdentityTaken) as error:
+                raise refusal_of(error) from None
             self._synced.put(shown, True)
         return Principal(user, "proxy", identity=identity)

@@ -47,11 +47,13 @@ def open_and_run(
         raise ListenError(f"cannot use the sockets of systemd: {error.strerror}") from None
     check(settings, listens=not inherited)
     listeners = listen(settings, inherited)
+    prepared = False
     try:
         if inherited:  # whether networks can reach the server depends on the address in use
             settings = replace(settings, bind_address=listeners.bind_address)
             check_exposure(settings)
         settings = prepare_store(settings, environment)
+        prepared = True
         scheme = "https" if settings.https_enabled else "http"
         logs.log_info(
             f"version {VERSION} listening on {listeners.addresses(scheme)},"
@@ -62,7 +64,8 @@ def open_and_run(
         return run(settings, listeners)
     finally:
         listeners.close()
-        logs.log_info("stopped")
+        if prepared:
+            logs.log_info("stopped")
 
 
 def _run(settings: Settings, listeners: Listeners) -> int:

@@ -2,6 +2,7 @@
 
 from headgate_server.background.thread_pool import Run
 from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.config.nearest_name import did_you_mean
 from headgate_server.telemetry.tracing import Tracing
 from headgate_server.upstream.adapter import UpstreamAdapter
 from headgate_server.upstream.influxdb import (
@@ -33,7 +34,8 @@ ADAPTERS: dict[str, type[UpstreamAdapter]] = {
 def check_upstream_settings(settings: UpstreamSettings) -> None:
     """Raises ValueError for an unknown `protocol`, or for an option that it does not support."""
     if settings.protocol not in ADAPTERS:
-        raise ValueError(f"protocol: expected {', '.join(ADAPTERS)}")
+        hint = did_you_mean(settings.protocol, ADAPTERS)
+        raise ValueError(f"protocol {settings.protocol!r}: expected {', '.join(ADAPTERS)}{hint}")
     ADAPTERS[settings.protocol].check_settings(settings)
 
 

@@ -218,9 +218,16 @@ class InfluxDB1Adapter(InfluxDBAdapter):
             return problem
         try:
             request = ProbeRequest("POST", "/query", _SHOW_USERS)
-            await send_probe(self.upstream, address, request)
+            response = await send_probe(self.upstream, address, request)
         except UpstreamAuthError:
             return "does not accept this login as an administrator: see username"
+        try:
+            columns = json.loads(response.body)["results"][0]["series"][0]["columns"]
+        except (ValueError, LookupError, TypeError):
+            columns = None
+        # VictoriaMetrics has the header of an InfluxDB, and answers any statement alike.
+        if columns != ["user", "admin"]:
+            return "does not answer SHOW USERS as InfluxDB 1 does: see protocol"
         return ""
 
 

@@ -115,7 +115,7 @@ class TenantStoreAdapter:
             return ""
         request = ProbeRequest("GET", self.labels_path)
         reply = await send_probe(self.upstream, address, request, f"{PROBE_TENANT_PREFIX}0")
-        missing = reply.status == 404
+        missing = reply.status in (400, 404, 405)
         return f"does not answer as {settings.protocol}: see protocol" if missing else ""
 
     async def confinement_warning(self) -> str:

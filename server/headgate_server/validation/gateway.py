@@ -1,6 +1,6 @@
 """Validates the settings of `[gateway]`, and tests the connections to the upstream stores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from headgate_server.config.gateway import GatewaySettings
@@ -10,6 +10,7 @@ from headgate_server.upstream.adapter import UpstreamAdapter
 from headgate_server.upstream.adapters import check_upstream_settings, create_adapter
 from headgate_server.upstream.errors import UpstreamError
 from headgate_server.upstream.health_checks import address_groups, probe_address
+from headgate_server.upstream.upstream import Upstream
 
 T = TypeVar("T")
 
@@ -56,9 +57,7 @@ async def check_connections(settings: GatewaySettings) -> list[str]:
 
 async def _check_store(adapter: UpstreamAdapter) -> list[str]:
     upstream = adapter.upstream
-    addresses = dict.fromkeys(
-        address for group in address_groups(upstream.settings).values() for address in group
-    )
+    addresses = _addresses(upstream)
     problems = [problem for one in addresses if (problem := await _check_address(adapter, one))]
     if not problems and addresses:
         try:
@@ -66,6 +65,20 @@ async def _check_store(adapter: UpstreamAdapter) -> list[str]:
         except UpstreamError as error:
             problems = [f"upstream {upstream.name!r}: {error.log_message}"]
     return problems
+
+
+def _addresses(upstream: Upstream) -> Collection[str]:
+    groups = address_groups(upstream.settings).values()
+    return dict.fromkeys(address for group in groups for address in group)
+
+
+async def check_protocol(adapter: UpstreamAdapter) -> list[str]:
+    """Returns a text for each address that serves another protocol than the option says.
+
+    Raises UpstreamError.
+    """
+    texts = [(it, await adapter.protocol_mismatch(it)) for it in _addresses(adapter.upstream)]
+    return [f"{address} {text}" for address, text in texts if text]
 
 
 async def _check_address(adapter: UpstreamAdapter, address: str) -> str:

@@ -124,13 +124,18 @@ class HttpBackend:
     def post_json(self, connection: ConnectionSettings, path: str, body: bytes) -> tuple[int, Any]:
         """Sends the JSON *body* to *path*. Returns the status and the content of the response.
 
-        The content is None if it is no JSON. Raises ConnectionFailed.
+        The content is None if it is no JSON. If a response with an error has `Retry-After`, its
+        text `error` ends with that time. Raises ConnectionFailed.
         """
-        status, _, content = _send(connection, "POST", path, body, "application/json")
+        status, headers, body = _send(connection, "POST", path, body, "application/json")
         try:
-            return status, json.loads(content)
+            content = json.loads(body)
         except (ValueError, RecursionError):
             return status, None
+        seconds = headers.get("retry-after", "")
+        if seconds.isdecimal() and isinstance(content, dict) and "error" in content:
+            content["error"] = f"{content['error']}: try again in {seconds} s"
+        return status, content
 
     def write(self, connection: ConnectionSettings, points: Points, options: RequestOptions) -> str:
         """Sends *points* to `/write`; returns the server's error, or "" on success.

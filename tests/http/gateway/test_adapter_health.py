@@ -74,6 +74,32 @@ def test_an_address_of_another_kind_is_named(protocol: str) -> None:
     assert "\n" not in found
 
 
+# What a VictoriaMetrics 1.79 answers to any statement, and to a path of Loki.
+VICTORIAMETRICS = (
+    b'{"results":[{"statement_id":0,"series":'
+    b'[{"name":"databases","columns":["name"],"values":[["_internal"]]}]}]}'
+)
+UNSUPPORTED = b'unsupported path requested: "/loki/api/v1/labels"'
+
+
+@pytest.mark.parametrize(
+    ("protocol", "status", "body", "text"),
+    [
+        ("influxdb1", 200, VICTORIAMETRICS, "does not answer SHOW USERS as InfluxDB 1 does"),
+        ("loki", 400, UNSUPPORTED, "does not answer as loki"),
+    ],
+)
+def test_a_victoriametrics_of_another_protocol_is_named(
+    protocol: str, status: int, body: bytes, text: str
+) -> None:
+    with recorder() as store:
+        store.reply = lambda heard: (status, {"X-Influxdb-Version": "1.8.0"}, body)
+        found = with_adapter(
+            settings(protocol, store.url), lambda one: one.protocol_mismatch(store.url)
+        )
+    assert found == f"{text}: see protocol"
+
+
 def test_an_influxdb_of_another_version_is_named() -> None:
     with recorder() as store:
         store.reply = lambda heard: (200, {"X-Influxdb-Version": "v2.7.1"}, b'{"results":[]}')

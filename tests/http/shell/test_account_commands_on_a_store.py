@@ -77,14 +77,25 @@ def test_a_key_is_made_used_rotated_and_revoked(store: Path) -> None:
         (("key", "create", "--user", "todd", "--name", "a", "--role", "King"), "expected Admin"),
         (("key", "create", "--user", "todd", "--name", "a", "--ttl", "soon"), "--ttl soon: expec"),
         (("key", "create", "--user", "todd", "--name", "a", "--grant", "x=READ"), "not found: x"),
-        (("key", "revoke", "5"), "key not found"),
-        (("key", "rotate", "x"), "key not found"),
+        (("key", "revoke", "5"), "key 5 not found; see headgate key list"),
+        (("key", "rotate", "x"), "key x not found: expected an id, a number"),
         (("user", "disable", "root"), "cannot remove the last admin user"),
         (("user", "enable", "nix"), "user not found: nix"),
         (("user", "approve", "todd"), "todd is not pending"),
         (("user", "add", "todd", "--no-password"), "user already exists"),
         (("user", "add", "a", "--no-password", "--email", "x"), "email: expected an address"),
         (("user", "add", "a", "--no-password", "--databases", "x"), "expected --role beside it"),
+        (
+            ("key", "create", "--user", "todd", "--name", "n", "--ttl", "0d"),
+            "--ttl 0d: expected a duration above 0, such as 30d",
+        ),
+        (
+            ("key", "create", "--user", "todd", "--name", "n", "--ttl", "90"),
+            "--ttl 90: expected a duration such as 30d or 12h",
+        ),
+        (("key", "rotate", "1", "--grace", "900d"), "--grace 900d: expected at most 7d"),
+        (("user", "add", "a", "--no-password", "--role", "x"), "or None, not x"),
+        (("user", "disable", "root"), "user root: cannot remove the last admin user"),
         (("session", "revoke", "5"), "session not found: 5"),
         (("session", "prune", "--revoked-older", "soon"), "expected a duration"),
     ],
@@ -99,8 +110,8 @@ def test_bad_input_is_named(store: Path, arguments: tuple[str, ...], error: str)
     ("change", "expected"),
     [
         (lambda text: text, (0, "the form of the key is valid")),
-        (lambda text: text[:-1] + "x", (1, "malformed key: checksum")),
-        (lambda text: "secret", (1, "malformed key: parts")),
+        (lambda text: text[:-1] + "x", (1, "malformed key: the checksum is wrong")),
+        (lambda text: "secret", (1, "malformed key: expected hgk_, 43 characters")),
     ],
 )
 def test_a_key_is_checked_without_a_store(
@@ -142,4 +153,6 @@ def test_sessions_are_listed_and_ended(store: Path) -> None:
     assert headgate("session", "revoke", ids[0], *place)[1] == [f"session {ids[0]} of todd ended"]
     assert headgate("session", "revoke-user", "todd", *place)[1] == ["2 sessions of todd ended"]
     (pruned,) = headgate("session", "prune", "--revoked-older", "0s", *place)[1]
-    assert json.loads(pruned) == {"expired": 0, "revoked": 3, "remaining_revoked": 0}
+    assert pruned == "deleted 0 expired sessions and 3 revoked; 0 revoked stay"
+    (pruned,) = headgate("session", "prune", "--json", *place)[1]
+    assert json.loads(pruned) == {"expired": 0, "revoked": 0, "remaining_revoked": 0}

@@ -131,10 +131,31 @@ def test_a_dry_run_creates_no_store(source: PyroscopeFile, tmp_path: Path) -> No
     source.add_user("ann", role=AGENT)
     source.add_user("boss", role=ADMIN)
     missing = tmp_path / "new.db"
-    status, lines, left_out = take(source, missing, "--dry-run")
-    assert status == 0 and len(lines) == 3 and not missing.exists()
-    assert left_out == ["left out: privileges of roles: the store has no databases"]
-    assert take(source, missing)[1][:-1] == lines[:-1]
+    wanted = ("--databases", "shop,web")
+    status, lines, left_out = take(source, missing, *wanted, "--dry-run")
+    assert (status, left_out) == (0, []) and not missing.exists()
+    assert lines[:-1] == [
+        "CREATE DATABASE shop",
+        "CREATE DATABASE web",
+        "CREATE USER ann WITH PASSWORD [REDACTED]",
+        "GRANT WRITE ON shop TO ann",
+        "GRANT WRITE ON web TO ann",
+        "CREATE USER boss WITH PASSWORD [REDACTED] WITH ALL PRIVILEGES",
+    ]
+    assert take(source, missing, *wanted)[1][:-1] == lines[:-1]
+
+
+def test_a_store_without_databases_gives_no_rights_and_stays_as_it_is(
+    source: PyroscopeFile, tmp_path: Path
+) -> None:
+    source.add_user("ann", role=AGENT)
+    missing = tmp_path / "new.db"
+    status, lines, errors = take(source, missing)
+    assert (status, lines) == (1, []) and not missing.exists()
+    assert errors == [
+        "headgate: the store has no databases to give rights on: name them with --databases A,B,"
+        " which creates them"
+    ]
 
 
 def test_databases_bound_the_roles_of_users_and_keys(source: PyroscopeFile, store: Path) -> None:
@@ -226,7 +247,7 @@ def test_flags_that_fit_no_import_are_one_line(source: PyroscopeFile, store: Pat
     source.add_user("pyroscope")
     source.add_key("eu")
     for flags, error in (
-        (("--databases", "shop,nix"), "--databases: database not found: nix"),
+        (("--databases", "shop,"), "--databases shop,: invalid name"),
         ((), "user pyroscope is in the file: name another owner of the keys with --keys-owner"),
         (("--keys-owner", ""), "username required"),
     ):
@@ -240,7 +261,8 @@ def test_a_file_of_another_kind_is_one_line(store: Path, tmp_path: Path) -> None
     for path in (text, store, tmp_path / "missing.db", tmp_path, Path(os.devnull)):
         status, lines, errors = take(path, store)
         assert (status, lines, len(errors)) == (1, [], 1), path
-        assert f"{path} is no pyroscope.db of Pyroscope" in errors[0]
+        wrong = " is no pyroscope.db of Pyroscope" if path.is_file() else ": there is no such file"
+        assert f"{path}{wrong}" in errors[0]
     assert not (tmp_path / "missing.db").exists()
 
 

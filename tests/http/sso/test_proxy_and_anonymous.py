@@ -120,6 +120,28 @@ def test_the_header_of_another_peer_is_a_login_that_fails(
     assert server.request("GET", "/api/whoami", None, {USER: "x"}, ROOT).json["name"] == "root"
 
 
+@pytest.mark.parametrize(
+    ("option", "user", "actor", "reason"),
+    [
+        ("", "root", "root", "there is a user of this name; adopt-existing would let them in"),
+        ("allow-sign-up = false\n", "ann", "", "the user is new, and allow-sign-up is off"),
+    ],
+)
+def test_the_log_and_the_audit_say_why_a_user_of_the_proxy_is_refused(
+    start: Callable[..., LocalServer], option: str, user: str, actor: str, reason: str
+) -> None:
+    server = start(PROXY + option)
+    answer = whoami(server, X_WEBAUTH_USER=user)
+    assert (answer.status, answer.json) == (401, {"error": "authorization failed"})
+    assert f"authorization failed: {reason}" in server.log()
+
+    def recorded() -> bool:
+        refused = [it for it in audit_records(server) if reason in it.outcome]
+        return [(it.actor, it.statement) for it in refused] == [(actor, "-- login (proxy)")]
+
+    poll_until(recorded, "the audit has no such login")
+
+
 def test_other_credentials_come_before_the_header_and_cookies_after_it(
     start: Callable[..., LocalServer],
 ) -> None:

@@ -51,7 +51,8 @@ def test_the_documents_of_a_provider_are_shown(tmp_path: Path, store: str) -> No
         status, text = check(tmp_path, store, provider_table(provider), "corp")
         assert (status, text) == (
             1,
-            "the provider cannot be used: discovery: issuer is not the option issuer\n",
+            f"headgate: corp, {provider.issuer}: cannot be used: discovery: issuer is not the option"
+            " issuer\n",
         )
         status, text = check(tmp_path, store, provider_table(provider), "other")
         assert status == 1 and "other: no such provider; those in" in text
@@ -62,6 +63,11 @@ CLAIMS: list[tuple[dict[str, Any], int, str]] = [
         {"sub": "1", "preferred_username": "ann", "groups": ["ops"], "email": "a@example.com"},
         0,
         "user: ann\ne-mail: a@example.com (unverified)\nWRITE: shop\n",
+    ),
+    (
+        {"sub": "1", "preferred_username": "ann", "groups": ["web"]},
+        0,
+        "user: ann\ne-mail: none\nrights: none\nno rights on bank: ",
     ),
     ({"sub": "1", "preferred_username": "root"}, 1, "refused: its user name belongs to another"),
     ({"preferred_username": "ann"}, 1, "no valid sub"),
@@ -76,7 +82,7 @@ def test_claims_are_tried_without_a_change(
     path.write_text(json.dumps(claims), "utf-8")
     with FakeOpenID() as provider:
         table = provider_table(
-            provider, groups_attribute_path="groups", db_mapping=["ops:shop:WRITE"]
+            provider, groups_attribute_path="groups", db_mapping=["ops:shop:WRITE", "web:bank:READ"]
         )
         found = check(tmp_path, store, table, "corp", "--claims", str(path))
     assert found[0] == status and text in found[1], found

@@ -49,7 +49,10 @@ def test_sighup_puts_another_store_in_the_place_of_one(
         poll_until(all_reach_two, "some still reach the former")
         for wrong, complaint in [
             ("[gateway]\n" + upstream("mimir", urls=["nowhere"]), "urls: expected addresses"),
-            ("[gateway]\n" + upstream("mimr", urls=[one.url]), "protocol: expected influxdb1"),
+            (
+                "[gateway]\n" + upstream("mimr", urls=[one.url]),
+                "protocol 'mimr': expected influxdb1",
+            ),
             ("[gateway", "no TOML"),
             ("[gateway]\n" + upstream("mimir", urls=[one.url], table="/x.toml"), "No such file"),
         ]:
@@ -140,7 +143,7 @@ def test_what_is_refused_is_in_the_audit(serve: Callable[..., Server], tmp_path:
         ('upstream = "ftp://h"', "urls: expected addresses such as http://host:8086"),
         ('upstream = "http://u:p@h"', "an address has no login, query or fragment"),
         ('protocol = "loki"', "protocol: expected an upstream's address beside it"),
-        ('upstream = "http://h"\nprotocol = "x"', "protocol: expected influxdb1, influxdb2"),
+        ('upstream = "http://h"\nprotocol = "x"', "protocol 'x': expected influxdb1, influxdb2"),
         ("upstreams = 1", "upstreams: unknown option"),
         ('trusted-proxies = ["x"]', "trusted-proxies: 'x': expected networks"),
         ("max-concurrent-per-user = -1", "max-concurrent-per-user: expected 0 or more"),

@@ -340,7 +340,7 @@ def test_the_audit_has_users_and_their_statements(
         (("admin", "grant-admin", "nobody", "--store", "STORE"), 1, "user not found: nobody"),
         (("admin", "reset-password", "root", "--store", "STORE"), 1, "72 bytes"),
         (("admin", "reset-password", "root", "--store", "MISSING"), 1, "there is no store"),
-        (("admin", "drop", "root"), 2, "invalid choice"),
+        (("admin", "drop", "root"), 2, "unknown command"),
         (("store", "check", "NONSENSE"), 1, "it is damaged, or no store at all"),
     ],
 )

@@ -104,7 +104,7 @@ def refusal(settings: UpstreamSettings) -> str:
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="^protocol: expected influxdb1, influxdb2, "):
+    with pytest.raises(ValueError, match="^protocol '.*': expected influxdb1, influxdb2, "):
         check_upstream_settings(UpstreamSettings("x", "mysql"))
 
 
