@@ -255,6 +255,14 @@ def saved_session(url: str) -> RotatingSession | None:
     return RotatingSession(sessions, url, session.user) if session is not None else None
 
 
+def session_of_same_machine(url: str) -> str:
+    """Returns the URL of a saved session by another name of this machine, or ""."""
+    for one, other in (("//localhost", "//127.0.0.1"), ("//127.0.0.1", "//localhost")):
+        if one in url and (near := url.replace(one, other)) in SavedSessions().urls():
+            return near
+    return ""
+
+
 def sessions_folder() -> str:
     """Returns the folder of the sessions, in the user's folder for data."""
     if sys.platform == "linux":

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from headgate.saved_sessions import SavedSessions, saved_session
+from headgate.saved_sessions import saved_session, session_of_same_machine
 from headgate.server_url import connection_to
 from headgate_shell.backends.base import ConnectionFailed
 from headgate_shell.backends.http import HttpBackend
@@ -29,7 +29,7 @@ class ServerRequests:
         connection = connection_to(url, "", "")
         session = saved_session(connection.session_url) if not token else None
         if session is None and not token:
-            near = _session_of_same_machine(connection.session_url)
+            near = session_of_same_machine(connection.session_url)
             hint = f"; there is a session at {near}" if near else ""
             raise ValueError(f"not signed in to {url}: see headgate login{hint}")
         self._connection = connection._replace(token=token, session=session)
@@ -66,11 +66,3 @@ class ServerRequests:
             if len(page) < _PAGE_SIZE:
                 return
             after = str(page[-1].get("id", ""))
-
-
-def _session_of_same_machine(url: str) -> str:
-    """Returns the URL of a saved session by another name of this machine, or ""."""
-    for one, other in (("//localhost", "//127.0.0.1"), ("//127.0.0.1", "//localhost")):
-        if one in url and (near := url.replace(one, other)) in SavedSessions().urls():
-            return near
-    return ""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the shell, and returns its exit status."""
-    return run_shell(arguments, _open_engine, _saved_session)
+    return run_shell(arguments, _open_engine, _saved_session, _other_session)
 
 
 def _open_engine(location: str, *, config: str | None) -> "AbstractContextManager[Engine]":
@@ -28,3 +28,10 @@ def _saved_session(url: str) -> "RotatingSession | None":
     from headgate.saved_sessions import saved_session
 
     return saved_session(url)
+
+
+def _other_session(url: str) -> str:
+    # Imported on demand, for a shell whose statement failed.
+    from headgate.saved_sessions import session_of_same_machine
+
+    return session_of_same_machine(url)

@@ -5,7 +5,7 @@ import re
 from headgate_shell.backends.base import Points
 from headgate_shell.go_space import SPACE
 from headgate_shell.session import Session
-from headgate_shell.terminal import Terminal
+from headgate_shell.terminal import CommandFailed, Terminal
 
 # influx skips these three white space characters here, and leaves others in the point.
 _NAME_PATTERN = r'"(?:[^"\\]|\\.)*"|[^ \t\n".]'
@@ -21,8 +21,13 @@ INSERT INTO <database>.<retention-policy> <point>
 def insert(line: str, session: Session, terminal: Terminal) -> None:
     """`insert [into [database.]policy] POINT`: writes a point.
 
-    A script continues after a point that the server rejects.
+    A script continues after a point that the server rejects. Raises CommandFailed if the login is a
+    session, which the server accepts for no write.
     """
+    if session.connection.current_session is not None:
+        raise CommandFailed(
+            "the session of headgate login writes no points: use -username, or an API key as -token"
+        )
     error = session.write(parse_insert(line, session))
     if error:
         # The server's error text ends with a line end of its own.

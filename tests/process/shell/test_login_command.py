@@ -97,6 +97,36 @@ def test_a_password_signs_in_and_other_commands_use_the_session(
     assert (again.returncode, again.stderr) == (1, f"headgate: not signed in to {url}\n")
 
 
+def test_a_shell_uses_the_session_where_it_can(serve: Serve, tmp_path: Path) -> None:
+    server = serve().bootstrap("CREATE DATABASE shop")
+    sign_in = ("login", url_of(server), "--user", "root", "--no-keyring")
+    headgate(tmp_path, *sign_in, stdin="Toor-1\n")
+    token_of(tmp_path, server)
+    # A name without a password, as in a profile, is that of the session.
+    assert "shop" in shell(tmp_path, server, "SHOW DATABASES", "-username", "root").stdout
+    assert shell(tmp_path, server, "SHOW DATABASES", "-username", "todd").returncode == 1
+    written = shell(tmp_path, server, "INSERT m v=1", "-database", "shop")
+    assert (written.returncode, written.stdout) == (1, "")
+    assert written.stderr.startswith("ERR: the session of headgate login writes no points: use -us")
+    other = ("-host", "localhost", "-port", str(server.port), "-execute", "SHOW DATABASES")
+    missed = headgate(tmp_path, "shell", *other)
+    assert missed.returncode == 1
+    hint = f"headgate: there is a session at {url_of(server)}: see -url\n"
+    assert missed.stderr.endswith(hint)
+
+
+def test_a_delayed_sign_in_says_how_long(serve: Serve, tmp_path: Path) -> None:
+    server = serve().bootstrap()
+    sign_in = ("login", url_of(server), "--user", "root", "--no-keyring")
+    for _ in range(12):
+        done = headgate(tmp_path, *sign_in, stdin="Wrong-1\n")
+        if "try again" in done.stderr:
+            break
+    where = re.escape(url_of(server))
+    delayed = rf"headgate: {where}: authorization failed: try again in \d+ s\n"
+    assert done.returncode == 1 and re.fullmatch(delayed, done.stderr)
+
+
 def test_the_file_of_a_session_is_for_its_owner_alone(serve: Serve, tmp_path: Path) -> None:
     server = serve().bootstrap()
     sign_in = ("login", url_of(server), "--user", "root", "--no-keyring")
