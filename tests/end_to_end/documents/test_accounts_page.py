@@ -17,4 +17,4 @@ def test_a_recipe_does_what_it_says(title: str, script: str, expected: str, tmp_
     script = script.replace(":8087", f":{free_port()}")
     output, errors = run_recipe(script, tmp_path)
     found = output.split("\n")
-    assert "\n".join(found[-6:]).strip() == expected.strip(), errors
+    assert "\n".join(found[-7:]).strip() == expected.strip(), errors

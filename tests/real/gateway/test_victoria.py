@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
+from support.programs_of_ours import run_headgate
 from support.recorder_upstream import recorder
 from support.servers import ROOT, Answer, Server
 from support.victoria_metrics import Victoria, needs_victoria
@@ -213,3 +214,16 @@ def test_a_cluster_is_asked_by_account(serve: Callable[..., Server], tmp_path: P
         for path in ("/select/7/prometheus/api/v1/query", "/select/12:3/graphite/render"):
             assert server.request("GET", path, basic=ANN).status >= 400, path
         assert (len(insert.heard), len(select.heard)) == heard
+
+
+@needs_victoria
+def test_sync_takes_nothing_from_a_store_of_another_protocol(
+    server: Server, victoria: Victoria
+) -> None:
+    where = ("--store", str(server.store), "--upstream", victoria.url)
+    done = run_headgate("sync", *where)
+    mismatch = f"{victoria.url} does not answer SHOW USERS as InfluxDB 1 does: see protocol"
+    assert (done.returncode, done.stderr) == (1, f"influxdb1: {mismatch}; nothing was imported\n")
+    assert server.query("SHOW DATABASES").rows() == [["a"], ["b"]]
+    done = run_headgate("sync", *where, "--protocol", "victoriametrics")
+    assert (done.returncode, "a has no data yet upstream" in done.stdout) == (0, True)
