@@ -19,6 +19,7 @@ from headgate_grammar import parse_duration
 # Two spaces separate columns, and a leading quote marks a text printed as a JSON string.
 _AMBIGUOUS = re.compile(r'  |^ | $|^"|^-$')
 _FOLLOW_SECONDS = 1.0
+_NO_RECORDS = "no records"
 _FILTERS = (
     ("user", "NAME", "only records of this user"),
     ("target", "NAME", "only records whose statement names this user, key or other thing"),
@@ -69,8 +70,14 @@ def _audit(flags: argparse.Namespace) -> int:
         if flags.summary:
             _summarize(records, as_json=flags.json)
             return 0
+        if not flags.json and sys.stdout.isatty():
+            print("TIME  USER  ADDRESS  OUTCOME  STATEMENT")
+        shown = 0
         for record in records:
             print(json_line(record) if flags.json else _line(record), flush=flags.follow)
+            shown += 1
+        if not shown:
+            print(_NO_RECORDS, file=sys.stderr)
     return 0
 
 
@@ -145,7 +152,7 @@ def _summarize(records: Iterator[AuditRecord], *, as_json: bool) -> None:
             columns = map(_column, (newest[key], actor, kind, outcome))
             print(f"{count:6}", *columns, sep="  ")
     if not counts:
-        print("no records", file=sys.stderr)
+        print(_NO_RECORDS, file=sys.stderr)
 
 
 def _line(record: AuditRecord) -> str:

@@ -123,7 +123,9 @@ def main(
             given = with_profile(given)
     except FlagError as error:
         print(error, file=sys.stderr)
-        print(USAGE, end="")
+        print(USAGE, end="", flush=True)
+        if error.hint:
+            print(error.hint, file=sys.stderr)
         return 2
     flags = _DEFAULTS | given
     if flags["help"] or flags["h"]:

@@ -15,7 +15,14 @@ _BOOLEANS = {text: True for text in ("1", "t", "T", "true", "TRUE", "True")} | {
 
 
 class FlagError(Exception):
-    """The command line is invalid; `str()` is the message of Go's flag package."""
+    """The command line is invalid; `str()` is the message of Go's flag package.
+
+    *hint* is a further sentence, which that package lacks; "" for none.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def parse_flags(
@@ -37,7 +44,7 @@ def parse_flags(
         if not name or name.startswith("-"):
             raise FlagError(f"bad flag syntax: {word}")
         if name not in defaults:
-            raise FlagError(f"flag provided but not defined: -{name}")
+            raise FlagError(f"flag provided but not defined: -{name}", _hint(name, defaults))
         if isinstance(defaults[name], bool):
             values[name] = _parse_boolean(name, text) if equals else True
             continue
@@ -47,6 +54,14 @@ def parse_flags(
             text = rest.pop(0)
         values[name] = _parse_integer(name, text) if isinstance(defaults[name], int) else text
     return values, rest
+
+
+def _hint(name: str, defaults: Mapping[str, Value]) -> str:
+    # Imported on demand: valid flags need no such help.
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(defaults), 1)
+    return f"did you mean -{near[0]}?" if near else ""
 
 
 def _parse_boolean(name: str, text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from headgate_shell.backends.base import Response
 from headgate_shell.commands import accounts, context, insert, settings, watch
 from headgate_shell.commands import login as access
 from headgate_shell.go_space import arguments, split_words
@@ -89,9 +90,16 @@ def _edit(line: str, session: Session, terminal: Terminal) -> None:
 
 def _run_statement(statement: str) -> Callable[[str, Session, Terminal], None]:
     def run(line: str, session: Session, terminal: Terminal) -> None:
-        terminal.write(render(session.query(statement), session, hint=False))
+        _show(session.query(statement), session, terminal)
 
     return run
+
+
+def _show(response: Response, session: Session, terminal: Terminal) -> None:
+    """Writes *response*. Raises CommandFailed for its error, unless a person reads it."""
+    if response.first_error and not terminal.interactive:
+        raise CommandFailed(response.first_error)
+    terminal.write(render(response, session, hint=False))
 
 
 def _users(line: str, session: Session, terminal: Terminal) -> None:
@@ -113,7 +121,7 @@ def _users(line: str, session: Session, terminal: Terminal) -> None:
                 result["error"] = access.with_username(str(result["error"]), name)
     else:
         response = session.query("SHOW USERS")
-    terminal.write(render(response, session, hint=False))
+    _show(response, session, terminal)
 
 
 def _access(line: str, session: Session, terminal: Terminal) -> None:
@@ -121,7 +129,7 @@ def _access(line: str, session: Session, terminal: Terminal) -> None:
     response = session.access(arguments(line))
     if response is None:
         raise CommandFailed("\\dp: this server does not list privileges; Headgate does")
-    terminal.write(render(response, session, hint=False))
+    _show(response, session, terminal)
 
 
 def _exit(line: str, session: Session, terminal: Terminal) -> None:

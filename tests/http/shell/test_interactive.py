@@ -246,7 +246,7 @@ def test_privileges_are_listed_of_all_of_a_user_and_on_a_database(
             session = Session()
             session.backend = StoreBackend(Engine(store))
             for line in lines:
-                run_command(line, session, Terminal(sys.stdout.write))
+                run_command(line, session, Terminal(sys.stdout.write, interactive=True))
     else:
         typed(metrics_server, *lines)
     shown = capsys.readouterr().out

@@ -110,6 +110,14 @@ def test_what_cannot_be_done_says_so(metrics_server: Server) -> None:
     done = shell(metrics_server, "-frobnicate")
     assert done.returncode == 2
     assert done.stderr == "flag provided but not defined: -frobnicate\n"
+    done = shell(metrics_server, "-prot", "8086")
+    assert done.stderr == "flag provided but not defined: -prot\ndid you mean -port?\n"
+    for line, error in (
+        ("\\du none", "user not found: none"),
+        ("\\dp none", "no user and no database has the name none"),
+    ):
+        done = shell(metrics_server, *LOGIN, "-execute", line)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"ERR: {error}\n")
     done = shell(metrics_server, "SHOW", "USERS")
     assert (done.returncode, done.stderr) == (1, "unknown arguments: SHOW USERS\n")
     done = shell(metrics_server, *LOGIN, "-execute", "auth")

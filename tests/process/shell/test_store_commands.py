@@ -318,8 +318,9 @@ def test_the_audit_has_users_and_their_statements(
     status, printed, _ = headgate("audit", "--store", str(server.store), "--since", "1h")
     assert status == 0 and printed.count("  ok  ") == 3 and "[REDACTED]" in printed
     assert "b0ss-pw" not in printed
-    status, printed, _ = headgate("audit", "--store", str(server.store), "--since", "1ns")
+    status, printed, errors = headgate("audit", "--store", str(server.store), "--since", "1ns")
     assert (status, printed) == (0, "")
+    assert errors == "no records\n"
 
 
 @pytest.mark.parametrize(
@@ -336,6 +337,11 @@ def test_the_audit_has_users_and_their_statements(
         (("store", "backup", "STORE", "/no/such/folder/x"), 1, "No such file or directory"),
         (("audit", "--store", "STORE", "--since", "soon"), 1, "expected a duration such as 12h"),
         (("audit",), 1, "expected --store PATH or --server URL"),
+        (("audti",), 2, "headgate: unknown command 'audti', did you mean audit?"),
+        (("frobnicate",), 2, "unknown command 'frobnicate'; `headgate help` lists the commands"),
+        (("key", "lst"), 2, "headgate key: unknown command 'lst', did you mean list?"),
+        (("key", "check", "hgk_Zk7"), 2, "headgate key check: -: expected -: the key is read from"),
+        (("audit", "--sumary"), 2, "unrecognized arguments: --sumary, did you mean --summary?"),
         (("audit", "--store", "STORE", "--follow", "--summary"), 1, "expected one of them"),
         (("admin", "grant-admin", "nobody", "--store", "STORE"), 1, "user not found: nobody"),
         (("admin", "reset-password", "root", "--store", "STORE"), 1, "72 bytes"),

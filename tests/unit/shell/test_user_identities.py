@@ -37,7 +37,10 @@ def test_an_identity_is_linked_and_unlinked(store: str) -> None:
     assert run("link", "todd", IDP, "42", store=store) == (0, f"todd comes in as {IDP} 42\n")
     assert identities("todd", store) == [(IDP, "42")]
     status, text = run("link", "ann", IDP, "42", store=store)
-    assert (status, text.strip()) == (1, "headgate: user ann: this identity belongs to another user")
+    assert (status, text.strip()) == (
+        1,
+        "headgate: user ann: this identity belongs to another user",
+    )
     assert run("link", "todd", IDP, "43", store=store)[0] == 1
     status, text = run("unlink", "todd", "https://other", store=store)
     assert status == 1 and "todd has no such identity of https://other" in text
