@@ -138,7 +138,7 @@ from headgate_engine.stores.maintenance import (
     copy_store,
 )
 from headgate_engine.stores.memory import MemoryStore
-from headgate_engine.stores.observer import StoreObserver
+from headgate_engine.stores.observer import ForwardingObserver, StoreObserver
 from headgate_engine.stores.opening import create_store_at, open_store
 from headgate_engine.stores.shared.position_slot import PositionSlot
 from headgate_engine.stores.sqlite.open_check import has_users, try_store
@@ -268,6 +268,7 @@ __all__ = [
     "Table",
     "StoreCondition",
     "StoreError",
+    "ForwardingObserver",
     "StoreObserver",
     "Tx",
     "StoreUnavailable",

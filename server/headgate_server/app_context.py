@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgate_engine import (
     ANONYMOUS,
-    AuditFile,
     Principal,
     StoreUnavailable,
-    open_store,
 )
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.browser_logins import SAFE_METHODS, is_browser_login
@@ -36,7 +34,7 @@ from headgate_server.background.thread_pool import FairThreadPool, Key
 from headgate_server.background.usage_writer import UsageWriter
 from headgate_server.config.effective import configuration_hash
 from headgate_server.config.settings import Settings
-from headgate_server.configured_engine import build_engine
+from headgate_server.configured_engine import build_engine, open_server_store
 from headgate_server.gateway.mount import Mount
 from headgate_server.gateway.mounts import Gateway
 from headgate_server.http.cross_site import (
@@ -48,6 +46,7 @@ from headgate_server.http.cross_site import (
 )
 from headgate_server.http.errors import CrossSiteRequest
 from headgate_server.http.request import Request
+from headgate_server.prepared_store import PreparedStore
 from headgate_server.query.background_queries import BackgroundQueries
 from headgate_server.query.executor import QueryExecutor
 from headgate_server.query.prepared import PreparedQueryCache
@@ -70,21 +69,23 @@ _STATEMENT_QUEUE = 1024
 class AppContext:
     """Opens the user store of *settings*, and creates the objects that all endpoints share.
 
-    Create it in the running event loop. Raises StoreError if the user store cannot be opened.
+    *prepared* is this store, if it is open already. Create it in the running event loop. Raises
+    StoreError if the user store cannot be opened.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, status: ServerStatus) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        status: ServerStatus,
+        prepared: PreparedStore | None = None,
+    ) -> None:
         self.settings, self.metrics, self.status = settings, metrics, status
         metrics.configuration.read(configuration_hash(settings))
-        self.store = open_store(
-            settings.store_path,
-            settings.store_options(),
-            create=True,
-            audit_file=AuditFile(settings.audit_file) if settings.audit_file else None,
-            observer=metrics.store,
-            report=log_error,
-            slot=settings.position_slot,
-        )
+        if prepared is not None:
+            self.store = prepared.take(metrics.store)
+        else:
+            self.store = open_server_store(settings, metrics.store)
         processors = max(1, (os.cpu_count() or 1) // settings.workers)
         self.engine = build_engine(self.store, settings, max_concurrent=processors)
         self.cookies = SessionCookies(settings)

@@ -48,6 +48,7 @@ from headgate_server.http.request import Request
 from headgate_server.http.response import ASGIResponse, RawHeaders, Response
 from headgate_server.http.response_recorder import CLIENT_DISCONNECTED_STATUS
 from headgate_server.http.trusted_proxies import trusted_proxies
+from headgate_server.prepared_store import PreparedStore
 from headgate_server.server_status import ServerStatus
 from headgate_server.telemetry import logging as logs
 from headgate_server.telemetry.access_log import is_access_logged, log_access
@@ -68,15 +69,15 @@ _WRITE_SUFFIXES = (b"/push", b"/write", b"/ingest", b"/import", b"/Push", b"/log
 class Application:
     """ASGI application that serves InfluxDB 1.x's HTTP API and the gateway, by *settings*.
 
-    The user store is opened at the ASGI lifespan event `startup`: each worker process has its own
-    connection to SQLite.
+    Without *prepared*, the user store is opened at the ASGI lifespan event `startup`: each worker
+    process has its own connection to SQLite.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, prepared: PreparedStore | None = None) -> None:
         self.metrics, self.status = Metrics(), ServerStatus(reload=self.reconfigure)
         self.close_deadline = math.inf  # loop time; at shutdown, statements may run until then
         self.finished = True  # False if statements were still running at `close_deadline`
-        self._settings = settings
+        self._settings, self._prepared = settings, prepared
         self._proxies = trusted_proxies(settings)
         self._hosts = frozenset(map(host_name, settings.allowed_hosts))
         self._context: AppContext | None = None
@@ -152,7 +153,7 @@ class Application:
         The error is logged.
         """
         try:
-            self._context = AppContext(self._settings, self.metrics, self.status)
+            self._context = AppContext(self._settings, self.metrics, self.status, self._prepared)
         except (StoreError, ValueError) as error:  # ValueError: a file of a setting has changed
             logs.log_error(str(error))
             return False

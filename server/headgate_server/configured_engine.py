@@ -1,10 +1,20 @@
-"""Builds the engine of a server from its settings."""
+"""Opens the user store of a server, and builds its engine, from the settings."""
 
 import os
 
-from headgate_engine import Engine, KeyLimits, Passwords, SessionLimits, Store
+from headgate_engine import (
+    AuditFile,
+    Engine,
+    KeyLimits,
+    Passwords,
+    SessionLimits,
+    Store,
+    StoreObserver,
+    open_store,
+)
 from headgate_grammar import DIALECTS, ParseCache, ParseLimits
 from headgate_server.config.settings import Settings
+from headgate_server.telemetry.logging import log_error
 
 # RE2 takes about a quarter of a second for it. A dashboard's query needs a hundredth of it.
 _MAX_REGEX_COST = 500_000
@@ -26,6 +36,22 @@ def build_passwords(settings: Settings, max_concurrent: int = 0) -> Passwords:
         settings.bcrypt_cost,
         min_length=settings.password_min_length,
         max_concurrent=max_concurrent or os.cpu_count() or 1,
+    )
+
+
+def open_server_store(settings: Settings, observer: StoreObserver) -> Store:
+    """Returns the user store of *settings*, created if it is a missing file.
+
+    It reports to *observer*, and its faults go to the log. Raises StoreError.
+    """
+    return open_store(
+        settings.store_path,
+        settings.store_options(),
+        create=True,
+        audit_file=AuditFile(settings.audit_file) if settings.audit_file else None,
+        observer=observer,
+        report=log_error,
+        slot=settings.position_slot,
     )
 
 

@@ -101,7 +101,8 @@ def _plan(data: PyroscopeData, store: Store, flags: argparse.Namespace) -> _Plan
     """Returns what *store* can take of *data*. Existing users and keys stay as they are."""
     plan = _Plan(store)
     databases = _databases(plan, flags.databases)
-    if not databases and any(it.role not in ("", "Admin") for it in (*data.users, *data.keys)):
+    roles = {user.role for user in data.users} | {key.role for key in data.keys}
+    if not databases and roles - {"", "Admin"}:
         raise ValueError(
             "the store has no databases to give rights on: name them with --databases A,B,"
             " which creates them"

@@ -20,6 +20,7 @@ from typing import Any, Self, TextIO
 
 from headgate import serve as cli
 from headgate_server import Settings
+from headgate_server.prepared_store import PreparedStore
 from headgate_server.serving.listeners import Listeners
 from headgate_server.serving.run import open_and_run
 from headgate_server.serving.worker import WorkerServer, make_server
@@ -127,8 +128,8 @@ class LocalServer(Server):
         assert settings.workers == 1, "several workers need a process: serve_process"
         return open_and_run(settings, self._variables(), self._work)
 
-    def _work(self, settings: Settings, listeners: Listeners) -> int:
-        self._worker = make_server(settings, listeners, self._started)
+    def _work(self, settings: Settings, listeners: Listeners, prepared: PreparedStore) -> int:
+        self._worker = make_server(settings, listeners, self._started, prepared)
         self._worker.run()
         return 0 if self._worker.application.finished else 1
 

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent.parent
 # The lowest layer first. A layer is a folder or a file of the package.
 LAYERS = {
     "server/headgate_server": """config telemetry http formats background upstream auth gateway
-        query validation configured_engine server_status app_context api console application
-        serving""",
+        query validation configured_engine server_status prepared_store app_context api console
+        application serving""",
     "engine/headgate_engine": """errors model unsupported_sources
         required_privileges passwords stores changes statement_changes linking provisioning queries
         administration audit_entry audit_filter authorization accounts authentication engine

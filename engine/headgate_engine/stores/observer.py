@@ -30,3 +30,42 @@ class StoreObserver:
 
     def refollowed(self) -> None:
         """The connection on which changes arrive has ended, and is made again."""
+
+
+class ForwardingObserver(StoreObserver):
+    """Passes each call on to *target*, which may be set after the store was opened."""
+
+    def __init__(self) -> None:
+        self.target = StoreObserver()
+
+    def read(self, seconds: float) -> None:
+        """Passes it on."""
+        self.target.read(seconds)
+
+    def changed(self, seconds: float) -> None:
+        """Passes it on."""
+        self.target.changed(seconds)
+
+    def audit_file_failed(self) -> None:
+        """Passes it on."""
+        self.target.audit_file_failed()
+
+    def conflicted(self) -> None:
+        """Passes it on."""
+        self.target.conflicted()
+
+    def left_unknown(self) -> None:
+        """Passes it on."""
+        self.target.left_unknown()
+
+    def reloaded(self) -> None:
+        """Passes it on."""
+        self.target.reloaded()
+
+    def aged(self, seconds: float) -> None:
+        """Passes it on."""
+        self.target.aged(seconds)
+
+    def refollowed(self) -> None:
+        """Passes it on."""
+        self.target.refollowed()

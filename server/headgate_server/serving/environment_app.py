@@ -31,6 +31,8 @@ def create_app() -> Application:
         logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
         for text in (*configuration.notices, *configuration.warnings):
             logs.log_warning(text)
-        return Application(prepare_store(settings, os.environ))
+        settings, prepared = prepare_store(settings, os.environ)
+        prepared.close()  # the other server may fork: each process opens the store itself
+        return Application(settings)
     except (ConfigurationError, StoreError) as error:
         raise SystemExit(f"headgate: {error}") from None

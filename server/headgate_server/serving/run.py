@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from headgate_engine import VERSION
 from headgate_server.config.settings import Settings
+from headgate_server.prepared_store import PreparedStore
 from headgate_server.serving.listeners import ListenError, Listeners, listen
 from headgate_server.serving.service_manager import ServiceManager, inherited_sockets
 from headgate_server.serving.startup_checks import check
@@ -34,7 +35,9 @@ def serve(settings: Settings) -> int:
 
 
 def open_and_run(
-    settings: Settings, environment: Mapping[str, str], run: Callable[[Settings, Listeners], int]
+    settings: Settings,
+    environment: Mapping[str, str],
+    run: Callable[[Settings, Listeners, PreparedStore], int],
 ) -> int:
     """Opens the listeners and the user store of *settings*. Returns the exit status of *run*.
 
@@ -47,13 +50,12 @@ def open_and_run(
         raise ListenError(f"cannot use the sockets of systemd: {error.strerror}") from None
     check(settings, listens=not inherited)
     listeners = listen(settings, inherited)
-    prepared = False
+    prepared = None
     try:
         if inherited:  # whether networks can reach the server depends on the address in use
             settings = replace(settings, bind_address=listeners.bind_address)
             check_exposure(settings)
-        settings = prepare_store(settings, environment)
-        prepared = True
+        settings, prepared = prepare_store(settings, environment)
         scheme = "https" if settings.https_enabled else "http"
         logs.log_info(
             f"version {VERSION} listening on {listeners.addresses(scheme)},"
@@ -61,17 +63,19 @@ def open_and_run(
         )
         if settings.serves_console():
             logs.log_info(f"console: {listeners.console(scheme)}")
-        return run(settings, listeners)
+        return run(settings, listeners, prepared)
     finally:
         listeners.close()
-        if prepared:
+        if prepared is not None:
+            prepared.close()
             logs.log_info("stopped")
 
 
-def _run(settings: Settings, listeners: Listeners) -> int:
+def _run(settings: Settings, listeners: Listeners, prepared: PreparedStore) -> int:
     manager = ServiceManager(os.environ)
     if settings.workers == 1:
-        run_worker(settings, listeners, manager=manager)
+        run_worker(settings, listeners, manager=manager, prepared=prepared)
         return 0
+    prepared.close()  # each worker opens the store itself
     with shared_folder():
         return Supervisor(settings, listeners, manager).run()

@@ -9,6 +9,7 @@ from pathlib import Path
 from headgate_engine import (
     AuditFile,
     Engine,
+    ForwardingObserver,
     MemoryStore,
     Passwords,
     PlannedChange,
@@ -26,23 +27,29 @@ from headgate_server.auth.initial_setup import new_setup_token
 from headgate_server.config.first_users import read_first_users
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
+from headgate_server.configured_engine import open_server_store
+from headgate_server.prepared_store import PreparedStore
 from headgate_server.serving.startup_checks import warnings
 from headgate_server.telemetry import logging as logs
 
 
-def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    """Creates the user store if it never existed, and detects its faults before the start.
+def prepare_store(
+    settings: Settings, environment: Mapping[str, str]
+) -> tuple[Settings, PreparedStore]:
+    """Opens the user store, creates it if it never existed, and detects its faults.
 
     If the store has no users, creates those that *environment* declares: see `read_first_users`.
-    Returns *settings*. If there are still no users, the result has a set-up token, with which the
-    first user can be created from another machine. Raises StoreError if the user store or the
-    audit file is unusable. Raises ConfigurationError for invalid first users.
+    Returns *settings* and the store, which the caller closes. If there are still no users, the
+    settings have a set-up token, with which the first user can be created from another machine.
+    Raises StoreError if the user store or the audit file is unusable. Raises ConfigurationError for
+    invalid first users.
     """
     _check_audit_file(settings)
     # Planned before the store exists: an error leaves no store behind.
     exists = settings.is_store_shared or os.path.exists(settings.store_path)
     plan = [] if exists else plan_first_users(settings, environment)
-    store = open_store(settings.store_path, settings.store_options(), create=True)
+    observer = ForwardingObserver()
+    store = open_server_store(settings, observer)
     try:
         if store.empty():
             plan = plan or plan_first_users(settings, environment)
@@ -51,9 +58,11 @@ def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Setting
         guest = settings.anonymous.user if settings.anonymous.enabled else ""
         lacks_guest = bool(guest) and store.user(guest) is None
     except StoreUnavailable as error:
-        raise StoreError(_unusable(settings, error)) from None
-    finally:
         store.close()
+        raise StoreError(_unusable(settings, error)) from None
+    except BaseException:
+        store.close()
+        raise
     if isinstance(store, SqliteStore):
         _log_opened(store, settings.store_path)
     for warning in warnings(settings):
@@ -77,7 +86,7 @@ def prepare_store(settings: Settings, environment: Mapping[str, str]) -> Setting
                 "from another machine that query has to carry this set-up token:"
                 f" Authorization: Bearer {settings.setup_token}"
             )
-    return settings
+    return settings, PreparedStore(store, observer)
 
 
 def _unusable(settings: Settings, error: StoreUnavailable) -> str:

@@ -20,6 +20,7 @@ import uvloop
 from headgate_server.application import Application
 from headgate_server.config.loader import ConfigurationError
 from headgate_server.config.settings import Settings
+from headgate_server.prepared_store import PreparedStore
 from headgate_server.serving.batch import Batch
 from headgate_server.serving.connection_limits import ConnectionLimits
 from headgate_server.serving.head_memory import HeadBudget
@@ -54,14 +55,15 @@ def run_worker(
     started: Callable[[], None] = _no_op,
     alive: Callable[[], None] = _no_op,
     manager: ServiceManager | None = None,
+    prepared: PreparedStore | None = None,
 ) -> None:
     """Serves on *listeners* until SIGTERM or SIGINT, then finishes the running requests.
 
     Requests that still run after `GRACE_SECONDS`, or when the same signal comes again, are aborted.
     The process then exits with status 1. *started* is called once connections are accepted, and
     *alive* once a second. SIGHUP reloads the configuration of tokens and gateway, and the
-    certificate. *manager* is told of the state of a server without a supervisor. Raises
-    CertificateError.
+    certificate. *manager* is told of the state of a server without a supervisor, and *prepared* is
+    its user store. Raises CertificateError.
     """
     logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
     install_early_signal_handlers()
@@ -70,7 +72,7 @@ def run_worker(
         _reduce_garbage_collection()
         started()
 
-    server = make_server(_current_settings(settings), listeners, serving)
+    server = make_server(_current_settings(settings), listeners, serving, prepared)
     if manager is None:  # the supervisor receives SIGHUP, and passes it on
         server.application.status.reload = _reload_all_workers
     else:
@@ -99,16 +101,19 @@ def _reload_all_workers() -> None:
 
 
 def make_server(
-    settings: Settings, listeners: Listeners, started: Callable[[], None]
+    settings: Settings,
+    listeners: Listeners,
+    started: Callable[[], None],
+    prepared: PreparedStore | None = None,
 ) -> "WorkerServer":
     """Returns a server for *listeners*, which calls *started* once it accepts connections.
 
-    Raises CertificateError.
+    *prepared* is its user store, if it is open already. Raises CertificateError.
     """
     certificate = None
     if settings.https_enabled:
         certificate = Certificate(settings.https_certificate, settings.https_private_key)
-    application = Application(settings)
+    application = Application(settings, prepared)
     limits = ConnectionLimits(
         read_header=settings.read_header_timeout,
         read=settings.read_timeout,

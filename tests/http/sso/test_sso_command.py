@@ -51,8 +51,8 @@ def test_the_documents_of_a_provider_are_shown(tmp_path: Path, store: str) -> No
         status, text = check(tmp_path, store, provider_table(provider), "corp")
         assert (status, text) == (
             1,
-            f"headgate: corp, {provider.issuer}: cannot be used: discovery: issuer is not the option"
-            " issuer\n",
+            f"headgate: corp, {provider.issuer}: cannot be used: discovery: issuer is not the"
+            " option issuer\n",
         )
         status, text = check(tmp_path, store, provider_table(provider), "other")
         assert status == 1 and "other: no such provider; those in" in text
