@@ -67,9 +67,9 @@ class Etcd(AbstractContextManager["Etcd"]):
         finally:
             log.close()
 
-    def address(self, **options: object) -> EtcdAddress:
+    def address(self) -> EtcdAddress:
         """Returns the address of all members."""
-        return EtcdAddress(tuple(f"127.0.0.1:{port}" for port in self.ports), **options)  # type: ignore[arg-type]
+        return EtcdAddress(tuple(f"127.0.0.1:{port}" for port in self.ports))
 
     def kill(self, number: int) -> None:
         """Ends the member *number* at once, as a power failure does."""

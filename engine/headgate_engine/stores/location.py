@@ -36,16 +36,12 @@ class PostgresLocation:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """How to use a store that several machines share. A SQLite file needs none of it.
+class StoreLogin:
+    """How to log in at a store that several machines share.
 
     *ca_file* has the certificate authorities, by default the system's. *certificate_file* and
-    *private_key_file* identify this client, or *user* and *password* do. Times are in seconds:
-    reads are at most *max_staleness* behind other machines; *timeout* bounds one call to one
-    member, and *give_up* a change with all its tries. *state_file* keeps how far the store had
-    come: "" for none. *max_writes* is the number of keys in one change that etcd takes, and
-    *size_limit* its quota in bytes. With *primary_only*, PostgreSQL may have no synchronous
-    standby.
+    *private_key_file* identify this client, or *user* and *password* do. *timeout* bounds one call
+    to one member, in seconds.
     """
 
     ca_file: str = ""
@@ -53,8 +49,20 @@ class StoreOptions:
     private_key_file: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
-    max_staleness: float = 5.0
     timeout: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions(StoreLogin):
+    """How to use a store that several machines share. A SQLite file needs none of it.
+
+    Times are in seconds: reads are at most *max_staleness* behind other machines; *give_up* bounds
+    a change with all its tries. *state_file* keeps how far the store had come: "" for none.
+    *max_writes* is the number of keys in one change that etcd takes, and *size_limit* its quota in
+    bytes. With *primary_only*, PostgreSQL may have no synchronous standby.
+    """
+
+    max_staleness: float = 5.0
     give_up: float = 5.0
     state_file: str = ""
     max_writes: int = 120

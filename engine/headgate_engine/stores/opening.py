@@ -117,16 +117,7 @@ def _open_etcd(location: EtcdLocation, options: StoreOptions) -> Log:
     from headgate_engine.stores.shared.etcd_client import EtcdAddress
     from headgate_engine.stores.shared.etcd_log import EtcdLog
 
-    address = EtcdAddress(
-        location.members,
-        tls=location.tls,
-        authority=options.ca_file,
-        certificate=options.certificate_file,
-        key=options.private_key_file,
-        user=options.user,
-        password=options.password,
-        timeout=options.timeout,
-    )
+    address = EtcdAddress(location.members, location.tls, options)
     return EtcdLog(address, location.prefix, options.max_writes, options.size_limit)
 
 
@@ -134,13 +125,5 @@ def _open_postgres(location: PostgresLocation, options: StoreOptions) -> Log:
     from headgate_engine.stores.shared.postgres_client import PostgresAddress
     from headgate_engine.stores.shared.postgres_log import PostgresLog
 
-    address = PostgresAddress(
-        location.url,
-        authority=options.ca_file,
-        certificate=options.certificate_file,
-        key=options.private_key_file,
-        user=options.user,
-        password=options.password,
-        timeout=options.timeout,
-    )
+    address = PostgresAddress(location.url, options)
     return PostgresLog(address, primary_only=options.primary_only)

@@ -1,6 +1,5 @@
 """The files in deploy/: units, the container and Kubernetes' manifests, by the tools of each."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -95,17 +94,6 @@ def test_the_manifests_fit_together(path: Path, tmp_path: Path) -> None:
     else:
         assert settings.is_store_shared
         assert by_kind["PodDisruptionBudget"]["spec"]["selector"] == workload["spec"]["selector"]
-
-
-def test_the_manual_pages_are_those_of_the_parsers() -> None:
-    path = REPOSITORY / "docs" / "man_pages.py"
-    spec = importlib.util.spec_from_file_location("man_pages", path)
-    assert spec is not None
-    assert spec.loader is not None
-    man_pages = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(man_pages)
-    written = {path.name: path.read_text("utf-8") for path in man_pages.FOLDER.glob("*.1")}
-    assert written == man_pages.pages(), "run: make man-pages"
 
 
 def test_groff_finds_nothing_in_the_manual_pages() -> None:

@@ -21,6 +21,7 @@ from headgate_engine import (
     Tx,
 )
 from headgate_engine.errors import ChangeTooLarge
+from headgate_engine.stores.location import StoreLogin
 from headgate_engine.stores.shared.etcd_client import EtcdAddress
 from headgate_engine.stores.shared.etcd_log import EtcdLog
 from headgate_engine.stores.shared.log import TooOld
@@ -268,8 +269,9 @@ def test_tls_certificates_and_passwords(tmp_path: Path) -> None:
         control("auth", "enable")
 
         def log(prefix: str = "/headgate/", **options: str) -> EtcdLog:
-            given = {"authority": str(own), "user": "headgate", "password": "store-pw"} | options
-            return EtcdLog(EtcdAddress((f"127.0.0.1:{port}",), tls=True, **given), prefix)  # type: ignore[arg-type]
+            given = {"ca_file": str(own), "user": "headgate", "password": "store-pw"} | options
+            login = StoreLogin(**given)  # type: ignore[arg-type]
+            return EtcdLog(EtcdAddress((f"127.0.0.1:{port}",), True, login), prefix)
 
         with closing(log()) as first:
             assert create_store(first)
@@ -286,7 +288,7 @@ def test_tls_certificates_and_passwords(tmp_path: Path) -> None:
         # The authority is replaced while the store is open, and read again.
         renewed = tmp_path / "renewed.pem"
         renewed.write_bytes(own.read_bytes())
-        with closing(SharedStore(log(authority=str(renewed)))) as store:
+        with closing(SharedStore(log(ca_file=str(renewed)))) as store:
             renewed.unlink()
             with pytest.raises(StoreError, match=r"renewed\.pem: No such file"):
                 store.reload()
@@ -301,14 +303,14 @@ def test_tls_certificates_and_passwords(tmp_path: Path) -> None:
         for options, words in (
             ({"password": "wrong"}, "refuses the user or the password"),
             ({"user": "", "password": ""}, "asks for a user"),
-            ({"authority": str(foreign)}, "no member of etcd answers|no member answers"),
+            ({"ca_file": str(foreign)}, "no member of etcd answers|no member answers"),
         ):
             with pytest.raises(StoreError, match=words):
                 SharedStore(log(**options))
         with pytest.raises(StoreError, match="may not use the prefix"):
             SharedStore(log("/other/"))
         with pytest.raises(StoreError, match=r"nothing\.pem: No such file"):
-            log(authority=str(tmp_path / "nothing.pem"))
+            log(ca_file=str(tmp_path / "nothing.pem"))
 
 
 def _fails(action: Callable[[], None]) -> bool:

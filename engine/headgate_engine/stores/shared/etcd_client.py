@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headgate_engine.errors import StoreError, StoreUnavailable
+from headgate_engine.stores.location import StoreLogin
 from headgate_engine.stores.shared.log import Unclear
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else its core writes to standard error
@@ -61,20 +62,11 @@ class Compacted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EtcdAddress:
-    """The members of an etcd, each `host:port`, and how to reach them.
-
-    With *tls*, *authority* is the file of certificate authorities; "": the system's. *certificate*
-    and *key* are files, too. *timeout* bounds one call to one member, in seconds.
-    """
+    """The members of an etcd, each `host:port`, and how to log in there; *tls*: by TLS."""
 
     members: tuple[str, ...]
     tls: bool = False
-    authority: str = ""
-    certificate: str = ""
-    key: str = ""
-    user: str = ""
-    password: str = field(default="", repr=False)
-    timeout: float = 1.0
+    login: StoreLogin = StoreLogin()
 
 
 class EtcdClient:
@@ -82,7 +74,7 @@ class EtcdClient:
 
     def __init__(self, address: EtcdAddress) -> None:
         self._address = address
-        self._credentials = _credentials(address) if address.tls else None
+        self._credentials = _credentials(address.login) if address.tls else None
         self._lock = threading.Lock()
         self._channels: dict[str, grpc.Channel] = {}
         self._current = 0
@@ -124,7 +116,7 @@ class EtcdClient:
         try:
             return self._send(method, request)
         except grpc.RpcError as error:
-            if not self._address.user or not _is_login_refused(error):
+            if not self._address.login.user or not _is_login_refused(error):
                 raise _translated(error) from None
         self._token = ""
         try:
@@ -141,7 +133,7 @@ class EtcdClient:
         )
         metadata = self._metadata()
         with self._open():
-            return call(request, timeout=self._address.timeout, metadata=metadata)
+            return call(request, timeout=self._address.login.timeout, metadata=metadata)
 
     @contextmanager
     def _open(self) -> Iterator[None]:
@@ -154,18 +146,18 @@ class EtcdClient:
             raise StoreUnavailable("it is closed") from None
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        if not self._address.user:
+        if not self._address.login.user:
             return ()
         if not self._token:
             request = messages.AuthenticateRequest(
-                name=self._address.user, password=self._address.password
+                name=self._address.login.user, password=self._address.login.password
             )
             call: Callable[..., Any] = self._channel().unary_unary(
                 "/etcdserverpb.Auth/Authenticate",
                 request_serializer=messages.AuthenticateRequest.SerializeToString,
                 response_deserializer=messages.AuthenticateResponse.FromString,
             )
-            self._token = str(call(request, timeout=self._address.timeout).token)
+            self._token = str(call(request, timeout=self._address.login.timeout).token)
         return (("token", self._token),)
 
     def members_up(self, method: str, request: Any) -> tuple[int, int]:
@@ -264,7 +256,7 @@ class EtcdClient:
         """
         if not self._address.tls:
             return
-        credentials = _credentials(self._address)
+        credentials = _credentials(self._address.login)
         with self._lock:
             self._credentials, self._channels = credentials, {}
         self.end_watches()
@@ -288,11 +280,11 @@ class EtcdClient:
             channel.close()
 
 
-def _credentials(address: EtcdAddress) -> grpc.ChannelCredentials:
-    """Returns the credentials in the files of *address*. Raises StoreError."""
-    _check_certificates(address)
+def _credentials(login: StoreLogin) -> grpc.ChannelCredentials:
+    """Returns the credentials in the files of *login*. Raises StoreError."""
+    _check_certificates(login)
     contents: list[bytes | None] = []
-    for path in (address.authority, address.key, address.certificate):
+    for path in (login.ca_file, login.private_key_file, login.certificate_file):
         try:
             contents.append(Path(path).read_bytes() if path else None)
         except OSError as error:
@@ -300,15 +292,15 @@ def _credentials(address: EtcdAddress) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(*contents)
 
 
-def _check_certificates(address: EtcdAddress) -> None:
-    """Raises StoreError unless the files of *address* are PEM: grpc would only fail to connect."""
+def _check_certificates(login: StoreLogin) -> None:
+    """Raises StoreError unless the files of *login* are PEM: grpc would only fail to connect."""
     context = ssl.create_default_context()
-    path = address.authority
+    path = login.ca_file
     try:
         if path:
             context.load_verify_locations(path)
-        if path := address.certificate:
-            context.load_cert_chain(path, address.key or None, lambda: b"")
+        if path := login.certificate_file:
+            context.load_cert_chain(path, login.private_key_file or None, lambda: b"")
     except ssl.SSLError:
         raise StoreError(f"{path}: no certificate in PEM, or not that of the key") from None
     except OSError as error:

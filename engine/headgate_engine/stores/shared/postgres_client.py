@@ -8,13 +8,14 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import errors
 
 from headgate_engine.errors import StoreError, StoreUnavailable
+from headgate_engine.stores.location import StoreLogin
 from headgate_engine.stores.shared.log import Unclear
 
 Values = Sequence[object] | Mapping[str, object]
@@ -31,26 +32,21 @@ _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
-    """The URL of a database, as libpq takes it, and how to log in. *timeout* bounds one call."""
+    """The URL of a database, as libpq takes it, and how to log in."""
 
     url: str
-    authority: str = ""
-    certificate: str = ""
-    key: str = ""
-    user: str = ""
-    password: str = field(default="", repr=False)
-    timeout: float = 1.0
+    login: StoreLogin = StoreLogin()
 
     def parameters(self) -> dict[str, Any]:
         """Returns what libpq needs beside the URL."""
         given = {
-            "sslrootcert": self.authority,
-            "sslcert": self.certificate,
-            "sslkey": self.key,
-            "user": self.user,
-            "password": self.password,
+            "sslrootcert": self.login.ca_file,
+            "sslcert": self.login.certificate_file,
+            "sslkey": self.login.private_key_file,
+            "user": self.login.user,
+            "password": self.login.password,
         }
-        if self.authority and "sslmode" not in self.url:
+        if self.login.ca_file and "sslmode" not in self.url:
             given["sslmode"] = "verify-full"  # libpq's default goes on in the clear
         return {name: value for name, value in given.items() if value}
 
@@ -123,7 +119,7 @@ class PostgresClient:
             raise StoreError("the URL of PostgreSQL is invalid") from None
         # Without synchronous_commit a change may be acknowledged before it is durable. A statement
         # that waits for a lock ends at the server, too: only a commit waits for the standby.
-        milliseconds = max(1, int(self._address.timeout * 1000))
+        milliseconds = max(1, int(self._address.login.timeout * 1000))
         settings = (
             "SET synchronous_commit = on; SET client_encoding = 'UTF8';"
             f" SET lock_timeout = {milliseconds}"
@@ -139,7 +135,7 @@ class PostgresClient:
     @contextmanager
     def _limited(self, connection: psycopg.Connection[Any], seconds: float = 0.0) -> Iterator[None]:
         """Ends the call on *connection* after *seconds* (0: the limit), by closing its socket."""
-        timer = threading.Timer(seconds or self._address.timeout, _shut_down, [connection])
+        timer = threading.Timer(seconds or self._address.login.timeout, _shut_down, [connection])
         timer.daemon = True
         timer.start()
         try:
@@ -174,7 +170,7 @@ class PostgresClient:
 
         Raises StoreError if none can be made: then the former ones stay.
         """
-        if not (self._address.authority or self._address.certificate):
+        if not (self._address.login.ca_file or self._address.login.certificate_file):
             return
         try:
             new = self._connected()
