@@ -140,10 +140,11 @@ long-fuzz-grammar: .venv/developed
 long-fuzz-http: .venv/developed
 	PYTHONPATH=tests $(BIN)/python tests/fuzz_http.py $(N) $(SEED)
 
-# Five minutes: the leader of an etcd is killed 30 times while four processes write. Needs Debian's
-# etcd-server and etcd-client.
+# Ten minutes: the leader of an etcd, then a PostgreSQL's primary, is killed 30 times while four
+# processes write. Needs Debian's etcd-server, etcd-client and postgresql.
 long-store-kills: .venv/developed
-	PYTHONPATH=tests $(BIN)/python tests/store_kills.py 30 5
+	PYTHONPATH=tests $(BIN)/python tests/store_kills.py etcd 30 5
+	PYTHONPATH=tests $(BIN)/python tests/store_kills.py postgresql 30 5
 
 # Two minutes: the steps of the Dockerfile in a fresh Debian, and the container's command. Needs root
 # and Debian's debootstrap.

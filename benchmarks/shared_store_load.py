@@ -38,7 +38,8 @@ def started(folder: Path, name: str, store: str, *flags: str) -> Iterator[Server
     environment = {"HEADGATE_HTTP_LOG_ENABLED": "false"}
     server = ServerProcess(folder / f"{name}.unused", ("--store", store, *flags), environment)
     began = time.monotonic()
-    server.start()
+    server.launch()
+    poll_until(server.answers, "the server does not start", seconds=300)
     seconds = time.monotonic() - began
     try:
         poll_until(lambda: server.query("SHOW DATABASES", (ROOT, PASSWORD)).status == 200, name)

@@ -1,6 +1,9 @@
-"""Kills and freezes the leader of a real etcd, again and again, while four processes write.
+"""Kills and freezes the leader of a real store, again and again, while four processes write.
 
-    PYTHONPATH=tests python tests/store_kills.py [ROUNDS [FREEZES [STALENESS]]]
+    PYTHONPATH=tests python tests/store_kills.py [etcd|postgresql] [KILLS [FREEZES [STALENESS]]]
+
+The leader of an etcd is any of three members. That of PostgreSQL is the primary, which starts again
+beside its synchronous standby.
 
 Four processes add one to a number without a pause. A fifth writes the time every 20 ms, and a sixth
 reads it a thousand times a second. The figures are the acknowledged changes and those that were
@@ -16,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from multiprocessing.synchronize import Event
 from operator import methodcaller
 from pathlib import Path
@@ -34,6 +37,7 @@ from headgate_engine import (
 )
 from support.counter import count_up, counted
 from support.etcd import Etcd
+from support.postgres import Postgres
 from support.waiting import poll_until
 
 HASH = "$2b$04$" + "." * 53
@@ -123,22 +127,26 @@ def leader(etcd: Etcd) -> int:
     return -1
 
 
-def disturb(etcd: Etcd, kills: int, freezes: int) -> list[float]:
+def disturb(servers: Etcd | Postgres, kills: int, freezes: int) -> list[float]:
     """Kills the leader *kills* times, and freezes it *freezes* times. Returns the moments."""
     moments = []
+
+    def leading() -> int:
+        return leader(servers) if isinstance(servers, Etcd) else 0
+
     for number in range(kills + freezes):
-        poll_until(lambda: leader(etcd) >= 0, "no leader", seconds=60)
+        poll_until(lambda: leading() >= 0, "no leader", seconds=60)
         time.sleep(PAUSE_SECONDS)
-        member = leader(etcd)
+        member = leading()
         moments.append(time.monotonic())
         if number < kills:
-            etcd.kill(member)
+            servers.kill(member)
             time.sleep(PAUSE_SECONDS)
-            etcd.start(member)
+            servers.start(member)
         else:
-            etcd.freeze(member)
+            servers.freeze(member)
             time.sleep(PAUSE_SECONDS * 2)
-            etcd.freeze(member, frozen=False)
+            servers.freeze(member, frozen=False)
     time.sleep(PAUSE_SECONDS)
     return moments
 
@@ -154,13 +162,20 @@ def longest_pauses(times: list[float], moments: list[float]) -> list[float]:
 
 def main() -> int:
     """Runs the disturbances, and prints the figures."""
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    freezes = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    options = StoreOptions(max_staleness=float(sys.argv[3]) if len(sys.argv) > 3 else 5.0)
+    kind, *numbers = sys.argv[1:] or ["etcd"]
+    given = [float(number) for number in numbers] + [30, 5, 5.0][len(numbers) :]
+    kills, freezes, options = int(given[0]), int(given[1]), StoreOptions(max_staleness=given[2])
     spawn = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder, Etcd(Path(folder), 3) as etcd:
-        members = ",".join(f"127.0.0.1:{port}" for port in etcd.ports)
-        url = f"etcd://{members}/kills"
+    with ExitStack() as stack:
+        servers: Etcd | Postgres
+        if kind == "etcd":
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            servers = stack.enter_context(Etcd(Path(folder), 3))
+            members = ",".join(f"127.0.0.1:{port}" for port in servers.ports)
+            url = f"etcd://{members}/kills"
+        else:
+            servers = stack.enter_context(Postgres(standby=True))
+            url = servers.url()
         create_store_at(url)
         with closing(open_store(url)) as store:
             store.transact(methodcaller("add_user", "clock", HASH, False), AUDIT)
@@ -177,7 +192,7 @@ def main() -> int:
         for worker in workers:
             worker.start()
         poll_until(lambda: acknowledged.value > 0, "nothing is written")
-        moments = disturb(etcd, kills, freezes)
+        moments = disturb(servers, kills, freezes)
         ends.set()
         found = [results.get(timeout=30) for _ in range(WRITERS + 1)]
         for worker in workers:

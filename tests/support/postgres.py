@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
+import trustme
+
 from support.waiting import free_port, poll_until
 
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -91,6 +93,22 @@ class Postgres(AbstractContextManager["Postgres"]):
         return subprocess.run(
             self._program(command), capture_output=True, text=True, check=True
         ).stdout
+
+    def use_tls(self, authority: trustme.CA) -> None:
+        """Lets the primary accept TLS, too, with a certificate of *authority* for 127.0.0.1."""
+        issued = authority.issue_cert("127.0.0.1")
+        paths = [self.folder / "tls.key", self.folder / "tls.pem"]
+        issued.private_key_pem.write_to_path(str(paths[0]))
+        issued.cert_chain_pems[0].write_to_path(str(paths[1]))
+        paths[0].chmod(0o600)
+        if self._user is not None:
+            for path in paths:
+                shutil.chown(path, self._user)
+        for name, value in (("key", paths[0]), ("cert", paths[1])):
+            self.execute(0, f"ALTER SYSTEM SET ssl_{name}_file = '{value}'")
+        self.execute(0, "ALTER SYSTEM SET ssl = on")
+        self.execute(0, "SELECT pg_reload_conf()")
+        poll_until(lambda: "on" in self.execute(0, "SHOW ssl"), "no TLS")
 
     def promote(self) -> None:
         """Makes the standby the primary."""

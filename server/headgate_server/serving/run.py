@@ -1,5 +1,6 @@
 """The command `headgate serve`: opens listeners and the user store, then runs the workers."""
 
+import gc
 import os
 import resource
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ def serve(settings: Settings) -> int:
     # The highest limit of open files that the system allows: it also limits the connections.
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+    gc.disable()  # until requests are served: a start makes many objects, and little garbage
     return open_and_run(settings, os.environ, _run)
 
 
@@ -77,5 +79,6 @@ def _run(settings: Settings, listeners: Listeners, prepared: PreparedStore) -> i
         run_worker(settings, listeners, manager=manager, prepared=prepared)
         return 0
     prepared.close()  # each worker opens the store itself
+    gc.enable()
     with shared_folder():
         return Supervisor(settings, listeners, manager).run()

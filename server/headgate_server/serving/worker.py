@@ -67,6 +67,7 @@ def run_worker(
     """
     logs.configure(settings.log_format, access=settings.log_enabled, timed=True)
     install_early_signal_handlers()
+    gc.disable()  # until requests are served
 
     def serving() -> None:
         _reduce_garbage_collection()
@@ -334,6 +335,7 @@ def _reduce_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def install_early_signal_handlers() -> None:

@@ -5,10 +5,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
+import trustme
 
-from headgate_engine import Audit, DeniedAttempt, OutcomeUnknown, StoreError, StoreUnavailable
+from headgate_engine import (
+    Audit,
+    DeniedAttempt,
+    Engine,
+    OutcomeUnknown,
+    Passwords,
+    StoreError,
+    StoreUnavailable,
+)
+from headgate_engine.stores.location import StoreLogin
 from headgate_engine.stores.shared.log import TooOld
 from headgate_engine.stores.shared.postgres_client import PostgresAddress
 from headgate_engine.stores.shared.postgres_log import PostgresLog
@@ -241,3 +252,27 @@ def test_the_size_is_that_of_the_tables(postgres: Postgres) -> None:
         assert size is not None
         assert size.used > 8192
         assert not size.limit
+
+
+def test_a_reload_with_another_authority_is_refused_and_changes_go_on(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    own, foreign, path = trustme.CA(), trustme.CA(), tmp_path / "authority.pem"
+    own.cert_pem.write_to_path(str(path))
+    postgres.use_tls(own)
+    plain = made_in(postgres, "encrypted")
+    address = PostgresAddress(plain.url, StoreLogin(ca_file=str(path)))
+    with closing(SharedStore(PostgresLog(address, primary_only=True))) as store:
+        engine = Engine(store, Passwords(4))
+        engine.create_database("before")
+        foreign.cert_pem.write_to_path(str(path))
+        with pytest.raises(StoreError, match=r"^the former certificates stay in use: "):
+            store.reload()
+        engine.create_database("meanwhile")
+        path.unlink()
+        with pytest.raises(StoreError, match=r"^the former certificates stay in use: "):
+            store.reload()
+        own.cert_pem.write_to_path(str(path))
+        store.reload()
+        engine.create_database("after")
+        assert [it.name for it in store.databases()] == ["before", "meanwhile", "after"]

@@ -95,17 +95,15 @@ class Table(Generic[R]):
         else:
             self._records[key] = record
         for name, values_of in self.unique.items():
-            kept = _values(values_of, record)
-            for value in kept:
+            for value in () if record is None else values_of(record):
                 self._key_by_value[name][value] = key
-            for value in _values(values_of, old) - kept:
+            for value in _values_of_old(values_of, old, record):
                 if self._key_by_value[name].get(value) == key:
                     del self._key_by_value[name][value]
         for name, values_of in self.groups.items():
-            kept = _values(values_of, record)
-            for value in kept:
+            for value in () if record is None else values_of(record):
                 self._keys_by_value[name].setdefault(value, {})[key] = None
-            for value in _values(values_of, old) - kept:
+            for value in _values_of_old(values_of, old, record):
                 members = self._keys_by_value[name].get(value, {})
                 members.pop(key, None)
                 if not members:
@@ -136,9 +134,11 @@ class Table(Generic[R]):
         return list(records) if self.order is None else sorted(records, key=self.order)
 
 
-def _values(values_of: Index[R], record: R | None) -> set[Hashable]:
-    """Returns the values by which *record* is found; none for None."""
-    return set() if record is None else set(values_of(record))
+def _values_of_old(values_of: Index[R], old: R | None, new: R | None) -> Iterable[Hashable]:
+    """Returns the values by which *old* is found, and *new* is not."""
+    if old is None:
+        return ()
+    return set(values_of(old)).difference(() if new is None else values_of(new))
 
 
 class Overlay(Generic[R]):
