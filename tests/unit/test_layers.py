@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support.imported_names import import_nodes
+
 ROOT = Path(__file__).parent.parent.parent
 # The lowest layer first. A layer is a folder or a file of the package.
 LAYERS = {
@@ -36,7 +38,7 @@ def imported(package: str) -> dict[str, set[str]]:
     package_name = Path(package).name
     found: dict[str, set[str]] = {name: set() for name in known}
     for name, path in known.items():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in import_nodes(path):
             if not isinstance(node, ast.ImportFrom) or node.module is None:
                 continue
             first, _, module = node.module.partition(".")

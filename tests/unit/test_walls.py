@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from support.imported_names import import_nodes
+
 ROOT = Path(__file__).parent.parent.parent
 MAY_IMPORT = {
     "grammar": set[str](),
@@ -48,10 +50,10 @@ GRAMMAR_ON_DEMAND = ("store.py", "statements.py")
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
     """Yields each top-level package that the file *path* imports, with the line number."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in import_nodes(path):
         if isinstance(node, ast.Import):
             yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             yield (node.module or "").partition(".")[0], node.lineno
 
@@ -71,7 +73,7 @@ def test_a_room_imports_downward_only(room: str) -> None:
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_across_a_wall_one_imports_from_the_door(room: str) -> None:
     for path in (ROOT / room).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in import_nodes(path):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("headgate_"):
                 package, _, inside = (node.module or "").partition(".")
                 # `headgate COMMAND` may import the files of all packages.
