@@ -83,9 +83,8 @@ class AppContext:
         self.settings, self.metrics, self.status = settings, metrics, status
         metrics.configuration.read(configuration_hash(settings))
         if prepared is not None:
-            self.store = prepared.take(metrics.store)
-        else:
-            self.store = open_server_store(settings, metrics.store)
+            prepared.observer.target = metrics.store
+        self.store = prepared.store if prepared else open_server_store(settings, metrics.store)
         processors = max(1, (os.cpu_count() or 1) // settings.workers)
         self.engine = build_engine(self.store, settings, max_concurrent=processors)
         self.cookies = SessionCookies(settings)
@@ -159,6 +158,8 @@ class AppContext:
         self._access_refresher = AccessRefresher(
             self._access_source, self.engine, metrics, self.run_in_thread
         )
+        if prepared is not None:
+            prepared.is_taken = True
 
     def _create_providers(self, settings: Settings) -> "ProviderRegistry | None":
         """Returns the providers of *settings*, or None without any. Raises ValueError."""

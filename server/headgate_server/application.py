@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from headgate_engine import NotAuthorized, SessionRejected, StoreError
+from headgate_engine import NotAuthorized, SessionRejected, StoreError, StoreUnavailable
 from headgate_server.api.accounts.routes import ACCOUNT_ROUTES
 from headgate_server.api.delivery import (
     AsgiDelivery,
@@ -154,7 +154,8 @@ class Application:
         """
         try:
             self._context = AppContext(self._settings, self.metrics, self.status, self._prepared)
-        except (StoreError, ValueError) as error:  # ValueError: a file of a setting has changed
+        # ValueError: a file of a setting has changed.
+        except (StoreError, StoreUnavailable, ValueError) as error:
             logs.log_error(str(error))
             return False
         return True

@@ -2,24 +2,21 @@
 
 from dataclasses import dataclass
 
-from headgate_engine import ForwardingObserver, Store, StoreObserver
+from headgate_engine import ForwardingObserver, Store
 
 
 @dataclass
 class PreparedStore:
-    """The open user store *store*, whose *observer* has no metrics yet. For one server."""
+    """The open user store *store*, whose *observer* has no metrics yet.
+
+    A server that uses it sets *is_taken*: then it closes the store itself.
+    """
 
     store: Store
     observer: ForwardingObserver
-    _is_taken: bool = False
-
-    def take(self, metrics: StoreObserver) -> Store:
-        """Returns the store, which reports to *metrics* from now on. The caller closes it."""
-        self.observer.target = metrics
-        self._is_taken = True
-        return self.store
+    is_taken: bool = False
 
     def close(self) -> None:
         """Closes the store, unless a server has taken it."""
-        if not self._is_taken:
+        if not self.is_taken:
             self.store.close()

@@ -68,8 +68,9 @@ def run(words: Sequence[str]) -> int:
 def _unknown_command(name: str) -> str:
     from headgate.flags import did_you_mean
 
-    hint = did_you_mean(name, COMMANDS) or "; `headgate help` lists the commands"
-    return f"headgate: unknown command {name!r}{hint}\n"
+    if near := did_you_mean(name, COMMANDS):
+        return f"headgate: unknown command {name!r}{near}\n"
+    return "headgate: unknown command; `headgate help` lists the commands\n"  # it may be a secret
 
 
 if __name__ == "__main__":

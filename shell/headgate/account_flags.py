@@ -88,3 +88,10 @@ def lifetime_of(flags: argparse.Namespace) -> int | None:
     if not (found := duration_of("--ttl", flags.ttl)):
         raise ValueError(f"--ttl {flags.ttl}: expected a duration above 0, such as 30d")
     return found
+
+
+def key_id(text: str) -> str:
+    """Returns *text*, the id of a key. Raises ValueError, without the text: it may be a key."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("expected the id of a key, a number: see headgate key list")
+    return text

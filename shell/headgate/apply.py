@@ -21,6 +21,7 @@ from headgate.store_file import (
 )
 from headgate_engine import (
     DeclaredState,
+    StatementError,
     apply_changes,
     check_no_drops,
     plan_changes,
@@ -86,11 +87,14 @@ def _apply_to_file(
     address = local_address()
     with opened_or_empty(settings) as planned_on:
         engine = build_engine(planned_on, settings)
-        plan = plan_changes(engine, state, prune=flags.prune)
-        if settings.gateway.upstreams:
-            check_no_drops(plan)
-        # A dry run finds what only the transaction can find, such as the last administrator.
-        apply_changes(engine, plan, address=address, dry_run=True)
+        try:
+            plan = plan_changes(engine, state, prune=flags.prune)
+            if settings.gateway.upstreams:
+                check_no_drops(plan)
+            # A dry run finds what only the transaction can find, such as the last administrator.
+            apply_changes(engine, plan, address=address, dry_run=True)
+        except StatementError as error:
+            raise ValueError(f"{flags.path}: {error}") from None
     if not flags.dry_run:
         with opened(settings, create=True) as store:
             apply_changes(build_engine(store, settings), plan, address=address)

@@ -3,11 +3,13 @@
 import argparse
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 # argparse's message, up to the list of choices.
 _INVALID_CHOICE = re.compile(r"argument ([^:]+): invalid choice: ['\"]?(.*?)['\"]? \(")
+
+_IGNORED_VALUE = re.compile(r"ignored explicit argument .*", re.DOTALL)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -35,31 +37,45 @@ class CommandParser(argparse.ArgumentParser):
         """Returns what adds commands below this parser. One of them is required."""
         return Commands(self, dest, metavar)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Returns the values of the arguments. Exits with status 2 for words that are unknown."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].partition("=")[0]
+            near = did_you_mean(flag, self._flag_names()) if flag.startswith("-") else ""
+            what = f"{flag}{near}" if near else "see -help"
+            kind = "flag" if flag.startswith("-") else "value without a flag"
+            self.error(f"unknown {kind}{' ' if near else ': '}{what}")
+        return found
+
     def error(self, message: str) -> NoReturn:
         """Writes *message* to standard error and exits with status 2.
 
-        The message omits the values of unknown flags and of positional arguments: they may be
-        secrets. It suggests the name of a misspelt command or flag.
+        The message names no word that was given, unless it resembles a command or a flag: any other
+        word may be a secret.
         """
         if (found := _INVALID_CHOICE.search(message)) is not None:
             message = self._invalid_choice(*found.groups())
-        kind, colon, words = message.partition("unrecognized arguments: ")
-        if colon:
-            flags = [word.partition("=")[0] for word in words.split() if word.startswith("-")]
-            known = [name for action in self.arguments for name in action.option_strings]
-            hint = did_you_mean(flags[0], known) if len(flags) == 1 else ""
-            message = f"{kind}{colon}{' '.join(flags) or 'a value without a flag'}{hint}"
+        message = _IGNORED_VALUE.sub("expected no value", message)
         self.exit(2, f"{self.prog}: {message}\n")
+
+    def _flag_names(self) -> Iterator[str]:
+        """Yields the names of the flags of this parser, and of those below it."""
+        yield from (name for action in self.arguments for name in action.option_strings)
+        for _, parser in self.commands.values():
+            yield from parser._flag_names()
 
     def _invalid_choice(self, argument: str, word: str) -> str:
         """Returns the error for *word*, a value of *argument* that is none of its choices."""
         if argument.upper() == argument and self.commands:
-            hint = did_you_mean(word, self.commands) or f", expected {_any_of(self.commands)}"
-            return f"unknown command {word!r}{hint}"
+            if near := did_you_mean(word, self.commands):
+                return f"unknown command {word!r}{near}"
+            return f"unknown command, expected {_any_of(self.commands)}"
         for action in self.arguments:
             if argument in ("/".join(action.option_strings), action.metavar, action.dest):
-                meaning = "" if action.option_strings else f": {action.help}"
-                return f"{argument}: expected {_any_of(map(str, action.choices or ()))}{meaning}"
+                if not action.option_strings:
+                    return f"expected only {_any_of(map(str, action.choices or ()))}: {action.help}"
+                return f"{argument}: expected {_any_of(map(str, action.choices or ()))}"
         return f"{argument}: invalid value"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from headgate.account_flags import (
     add_store_flags,
     duration_of,
+    key_id,
     lifetime_of,
     named_user,
     opened_engine,
@@ -88,6 +89,8 @@ def _run(flags: argparse.Namespace) -> int:
     text = ""
     if flags.command == "check":
         text = sys.stdin.readline().strip()
+        if not text:
+            raise ValueError("there is no key on standard input")
         if fault := key_fault(text):
             raise ValueError(f"malformed key: {_FAULTS[fault]}")
         if flags.store is None and flags.config is None:
@@ -127,7 +130,7 @@ def _create(engine: Engine, flags: argparse.Namespace) -> None:
         try:
             scope = KeyScope(*role_rights(flags.role))
         except BadRequest as error:
-            raise ValueError(f"--{error}, not {flags.role}") from None
+            raise ValueError(f"--{error}") from None
     owner = named_user(engine, flags.user)
     lifetime = lifetime_of(flags)
     create = engine.api_keys.create
@@ -136,12 +139,21 @@ def _create(engine: Engine, flags: argparse.Namespace) -> None:
     except StatementError as error:
         raise ValueError(f"key {flags.name} of {owner.name}: {error}") from None
     print(made[1])
-    if scope.admin and not owner.admin:
+    if owner.admin:
+        return
+    if scope.admin:
         print_line(
             f"headgate: {owner.name} is no administrator: the key has an administrator's rights"
             " only once they are one",
             sys.stderr,
         )
+    for database, privilege in scope.grants.items():
+        if missing := privilege & ~owner.grants.get(database, Privilege.NONE):
+            print_line(
+                f"headgate: {owner.name} has no {Privilege(missing)} on {database}: the key has it"
+                " only once they have it",
+                sys.stderr,
+            )
 
 
 def _found(engine: Engine, id: str) -> ApiKey:
@@ -149,8 +161,7 @@ def _found(engine: Engine, id: str) -> ApiKey:
     try:
         return engine.api_keys.find(id)
     except KeyNotFound:
-        hint = "" if id.isascii() and id.isdigit() else ": expected an id, a number"
-        raise ValueError(f"key {id} not found{hint}; see headgate key list") from None
+        raise ValueError(f"key {key_id(id)} not found; see headgate key list") from None
 
 
 def _list(engine: Engine, flags: argparse.Namespace) -> None:
@@ -180,8 +191,11 @@ def _check(engine: Engine, text: str) -> int:
     key, user = principal.key, principal.user
     assert key is not None
     assert user is not None
-    print_line(f"key {key.id} {key.name} of {key.owner}: {scope_text(key.scope)}")
-    print_line(f"valid until: {time_text(key.expires_at) or 'for ever'}")
+    which = "the previous text of key" if key.is_shown_by_previous else "key"
+    print_line(f"{which} {key.id} {key.name} of {key.owner}: {scope_text(key.scope)}")
+    ends = [key.expires_at] if key.expires_at else []
+    ends += [key.previous_until] if key.is_shown_by_previous else []
+    print_line(f"valid until: {time_text(min(ends, default=0)) or 'for ever'}")
     grants = ", ".join(f"{it} ON {on}" for on, it in user.grants.items())
     print_line(f"rights now: {'ALL PRIVILEGES' if user.admin else grants or 'none'}")
     return 0

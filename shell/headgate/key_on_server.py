@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from headgate.account_flags import duration_of, lifetime_of, print_list
+from headgate.account_flags import duration_of, key_id, lifetime_of, print_list
 from headgate.server_requests import ServerRequests
 from headgate.store_file import print_line
 
@@ -25,18 +25,12 @@ def run(flags: argparse.Namespace, columns: tuple[str, ...]) -> int:
             _list(server, flags, columns)
         case "rotate":
             content = {"graceSeconds": duration_of("--grace", flags.grace)}
-            print(server.send("POST", f"/api/keys/{_id(flags)}/rotate", content)["key"])
+            print(server.send("POST", f"/api/keys/{key_id(flags.id)}/rotate", content)["key"])
         case _:
-            key = server.send("GET", f"/api/keys/{_id(flags)}")
-            server.send("DELETE", f"/api/keys/{_id(flags)}")
+            key = server.send("GET", f"/api/keys/{key_id(flags.id)}")
+            server.send("DELETE", f"/api/keys/{key_id(flags.id)}")
             print_line(f"key {key['id']} {key['name']} of {key['user']} revoked")
     return 0
-
-
-def _id(flags: argparse.Namespace) -> str:
-    if not (flags.id.isascii() and flags.id.isdigit()):
-        raise ValueError(f"{flags.id}: expected the id of a key, a number")
-    return str(flags.id)
 
 
 def _content(flags: argparse.Namespace) -> dict[str, Any]:

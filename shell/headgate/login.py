@@ -70,7 +70,7 @@ def _login(flags: argparse.Namespace) -> int:
     url = connection.session_url
     sessions.remove(url)
     sessions.save(SavedSession(url, user, name, token, in_keyring=not flags.no_keyring))
-    print_line(f"signed in to {connection.url} as {user}, until {ends}")
+    print_line(f"signed in to {url} as {user}, until {ends}")
     return 0
 
 
@@ -113,6 +113,7 @@ def _answer(flags: argparse.Namespace, connection: ConnectionSettings) -> Any:
 
 
 def _by_password(connection: ConnectionSettings, user: str) -> Any:
+    HttpBackend().ping(connection)  # before a person types a password for a server that is away
     # Imported on demand: it needs the server's package.
     from headgate.password_input import read_known_password
 

@@ -38,7 +38,9 @@ def main(arguments: Sequence[str]) -> int:
 def _logout(flags: argparse.Namespace) -> int:
     sessions = SavedSessions()
     if flags.all:
-        return max([_end(sessions, url) for url in sessions.urls()], default=0)
+        if not (urls := sessions.urls()):
+            print_line("there are no sessions")
+        return max([_end(sessions, url) for url in urls], default=0)
     url = connection_to(flags.url or _DEFAULT_URL, "", "").session_url
     if url not in sessions.urls():
         raise ValueError(f"not signed in to {url}")

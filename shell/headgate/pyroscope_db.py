@@ -10,6 +10,7 @@ Hashes are of bcrypt, stored as BLOB. Roles are 1 (ReadOnly), 2 (Agent) and 3 (A
 texts such as `2023-01-02 15:04:05.123456789+00:00`.
 """
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -74,8 +75,10 @@ def read_pyroscope(path: str) -> PyroscopeData:
 
     Raises InvalidPyroscopeFile.
     """
-    if not Path(path).is_file():
-        raise InvalidPyroscopeFile(f"{path}: there is no such file")
+    try:
+        os.stat(path)
+    except OSError as error:
+        raise InvalidPyroscopeFile(f"{path}: {error.strerror}") from None
     try:
         address = f"{Path(path).absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True)) as connection:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 _SERVICE = "headgate"
 _SUFFIX = ".json"
@@ -110,6 +110,12 @@ class SavedSessions:
         if in_keyring:
             token = self._token(url)
         return SavedSession(url, user, cookie, token, in_keyring)
+
+    def user_at(self, url: str) -> str:
+        """Returns the user of the session at *url*; "" without one, and if it cannot be read."""
+        with suppress(ValueError):
+            return str((self._read(url) or {}).get("user", ""))
+        return ""
 
     def _token(self, url: str) -> str:
         try:
@@ -246,21 +252,30 @@ def cookie_of(field: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def saved_session(url: str) -> RotatingSession | None:
-    """Returns the saved session at *url*, or None. Raises ValueError if it cannot be used."""
+def saved_session(url: str, user: str = "") -> RotatingSession | None:
+    """Returns the saved session at *url*, or None. Raises ValueError if it cannot be used.
+
+    With *user*, returns None for a session of another user, also for one that cannot be used.
+    """
     if not url or not os.path.isdir(sessions_folder()):
         return None
     sessions = SavedSessions()
+    if user and sessions.user_at(url) != user:
+        return None
     session = sessions.find(url)
     return RotatingSession(sessions, url, session.user) if session is not None else None
 
 
 def session_of_same_machine(url: str) -> str:
-    """Returns the URL of a saved session by another name of this machine, or ""."""
-    for one, other in (("//localhost", "//127.0.0.1"), ("//127.0.0.1", "//localhost")):
-        if one in url and (near := url.replace(one, other)) in SavedSessions().urls():
-            return near
-    return ""
+    """Returns the URL of a saved session at the same machine by another name or port, or ""."""
+    host = _host_of(url)
+    return next((one for one in SavedSessions().urls() if one != url and _host_of(one) == host), "")
+
+
+def _host_of(url: str) -> str:
+    """Returns the name of the host in *url*, the same one for all names of this machine."""
+    host = urlsplit(url).hostname or ""
+    return "localhost" if host in ("127.0.0.1", "::1") else host
 
 
 def sessions_folder() -> str:

@@ -31,7 +31,7 @@ class ServerRequests:
         if session is None and not token:
             near = session_of_same_machine(connection.session_url)
             hint = f"; there is a session at {near}" if near else ""
-            raise ValueError(f"not signed in to {url}: see headgate login{hint}")
+            raise ValueError(f"not signed in to {connection.session_url}: see headgate login{hint}")
         self._connection = connection._replace(token=token, session=session)
 
     def send(self, method: str, path: str, content: Any = None) -> Any:
@@ -47,7 +47,9 @@ class ServerRequests:
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return found
         if isinstance(found, dict) and isinstance(found.get("error"), str):
-            raise ValueError(f"{self._connection.url}: {found['error']}")
+            ended = status == HTTPStatus.UNAUTHORIZED and not self._connection.token
+            hint = ": see headgate login" if ended else ""
+            raise ValueError(f"{self._connection.url}: {found['error']}{hint}")
         raise ValueError(f"{self._connection.url}: the response is not that of a Headgate")
 
     def pages(

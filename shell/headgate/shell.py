@@ -23,11 +23,11 @@ def _open_engine(location: str, *, config: str | None) -> "AbstractContextManage
     return opened_engine(location, config=config)
 
 
-def _saved_session(url: str) -> "RotatingSession | None":
+def _saved_session(url: str, user: str) -> "RotatingSession | None":
     # Imported on demand, for a shell without another login.
     from headgate.saved_sessions import saved_session
 
-    return saved_session(url)
+    return saved_session(url, user)
 
 
 def _other_session(url: str) -> str:

@@ -52,10 +52,14 @@ def opened(settings: Settings, *, create: bool = False) -> closing[Store]:
 
     With *create*, makes a missing file; a store at a URL has to exist. Raises StoreError.
     """
-    path = settings.store_path
-    if not create and path == Settings().store_path and not os.path.exists(path):
-        raise StoreError(f"there is no store {path} in this folder: use --store or --config")
-    return closing(open_store(path, settings.store_options(), create=create))
+    try:
+        store = open_store(settings.store_path, settings.store_options(), create=create)
+    except StoreError as error:
+        is_default = settings.store_path == Settings().store_path
+        if create or not is_default or os.path.exists(settings.store_path):
+            raise
+        raise StoreError(f"{error}, the default of --store") from None
+    return closing(store)
 
 
 def opened_at(location: str) -> closing[Store]:
@@ -98,6 +102,8 @@ def write_private(path: str, content: bytes) -> None:
         except OSError:
             os.unlink(path)
             raise
+    except FileExistsError:
+        raise ValueError(f"{path}: exists already: name another file, or remove it") from None
     except OSError as error:
         raise ValueError(f"{path}: {os.strerror(error.errno or 0)}") from None
 

@@ -58,7 +58,9 @@ async def _sync(settings: Settings) -> int:
         try:
             mounts = [one for one in gateway.mounts if one.store is not None]
             if not mounts:
-                logs.log_error("no upstream store that lists its databases is configured")
+                logs.log_error(
+                    "no upstream store that lists its databases: name one by --config or --upstream"
+                )
                 return 1
             return max([await _sync_store(mount) for mount in mounts])
         finally:
@@ -73,7 +75,7 @@ async def _sync_store(mount: Mount) -> int:
     except UpstreamError:
         problems = []  # `sync` logs it
     if problems:
-        print(f"{name}: {problems[0]}; nothing was imported", file=sys.stderr)
+        print(f"headgate: {name}: {problems[0]}; nothing was imported", file=sys.stderr)
         return 1
     try:
         result = await mount.store.catalog.sync()

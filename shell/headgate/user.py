@@ -76,7 +76,7 @@ def _run(flags: argparse.Namespace) -> int:
     try:
         return _run_command(flags)
     except StatementError as error:
-        raise ValueError(f"user {flags.name}: {error}") from None
+        raise ValueError(f"user {flags.name}: {error}" if flags.name else str(error)) from None
 
 
 def _run_command(flags: argparse.Namespace) -> int:
@@ -93,6 +93,8 @@ def _run_command(flags: argparse.Namespace) -> int:
                 ]
                 print(json.dumps(content, indent=2))
             case "link":
+                if not (flags.issuer and flags.subject):
+                    raise ValueError("ISSUER and SUBJECT: expected texts that are not empty")
                 user = named_user(engine, flags.name)
                 engine.identities.link(
                     UNRESTRICTED, user, flags.issuer, flags.subject, local_address()
@@ -156,7 +158,7 @@ def _add(engine: Engine, flags: argparse.Namespace) -> None:
         try:
             admin, privilege = role_rights(flags.role)
         except BadRequest as error:
-            raise ValueError(f"--{error}, not {flags.role}") from None
+            raise ValueError(f"--{error}") from None
         there = engine.databases()
         names = flags.databases.split(",") if flags.databases is not None else there
         grants = {} if admin else {name: privilege for name in names if privilege}

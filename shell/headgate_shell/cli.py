@@ -98,7 +98,7 @@ interactive.
 def main(
     arguments: Sequence[str],
     open_engine: "OpenEngine",
-    saved_session: Callable[[str], SavedLogin | None] = lambda url: None,
+    saved_session: Callable[[str, str], SavedLogin | None] = lambda url, user: None,
     other_session: Callable[[str], str] = lambda url: "",
 ) -> int:
     """Runs the shell and returns the exit status.
@@ -107,7 +107,8 @@ def main(
 
     *open_engine* is called only for the flag `-store`. It returns an engine that executes
     statements on the store file, with the password rules of a configuration file. *saved_session*
-    returns the session of `headgate login` at a URL, or raises ValueError. *other_session* returns
+    returns the session of `headgate login` at a URL, of a user or ("") of any, or raises
+    ValueError. *other_session* returns
     the URL of a session by another name of the same machine, or "".
     """
     # Names may have any Unicode characters, also where the locale is not UTF-8.
@@ -147,16 +148,16 @@ def main(
     if given.get("password") == "" and not _prompt_password(session):
         return 1
     connection = session.connection
-    may_use_session = not (
+    may_use_session = "password" not in given and not (
         flags["store"] or connection.password or connection.token or connection.socket
     )
     if may_use_session:
         try:
-            saved = saved_session(connection.session_url)
+            saved = saved_session(connection.session_url, connection.username)
         except ValueError as error:
             print(f"headgate: {error}", file=sys.stderr)
             return 1
-        if saved is not None and connection.username in ("", saved.user):
+        if saved is not None:
             session.connection = connection._replace(session=saved, username="")
     if flags["store"]:
         from headgate_shell.backends.store import run_on_store
@@ -165,7 +166,7 @@ def main(
         path = str(flags["store"])
         return run_on_store(path, engine, session, lambda: _run_session(session, flags, given))
     status = _run_session(session, flags, given)
-    if status and may_use_session and session.connection.session is None:
+    if status and may_use_session and not (connection.username or session.connection.session):
         if near := other_session(connection.session_url):
             print(f"headgate: there is a session at {near}: see -url", file=sys.stderr)
     return status

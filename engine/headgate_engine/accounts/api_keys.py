@@ -230,8 +230,8 @@ class ApiKeys:
     def revoke(self, creator: Principal, key: ApiKey, address: str = "") -> None:
         """Revokes *key*: the next request with it is rejected. Raises KeyNotFound."""
         now = int(self._clock())
-        revoked = partial(replace, revoked_at=now, previous=b"", previous_until=0)
-        self._change(creator, key, address, "revoked", revoked)
+        # The previous text stays known, so that it is refused as revoked.
+        self._change(creator, key, address, "revoked", partial(replace, revoked_at=now))
 
     def revoke_all(self, creator: Principal, owner: User, address: str = "") -> int:
         """Revokes all keys of *owner*, and returns their number."""
@@ -240,7 +240,7 @@ class ApiKeys:
         def change(tx: Tx) -> int:
             keys = tx.api_keys(owner)
             for key in keys:
-                tx.put_api_key(replace(key, revoked_at=now, previous=b"", previous_until=0))
+                tx.put_api_key(replace(key, revoked_at=now))
             return len(keys)
 
         statement = f"-- all keys of {quote_identifier(owner.name)} revoked"

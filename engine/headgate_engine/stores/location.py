@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _ETCD_PORT = 2379
+_SCHEMES = ("sqlite:", "file:", "etcd:", "etcds:", "postgres:", "postgresql:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,12 @@ class StoreOptions(StoreLogin):
 
 
 def is_url(location: str) -> bool:
-    """Returns whether *location* is a URL. Otherwise it is the path of a SQLite file."""
-    return "://" in location
+    """Returns whether *location* is a URL. Otherwise it is the path of a SQLite file.
+
+    A text such as `sqlite:users.db` counts as a URL, which `parse_location` rejects: it is meant as
+    one.
+    """
+    return "://" in location or location.startswith(_SCHEMES)
 
 
 def parse_location(location: str) -> EtcdLocation | PostgresLocation:
@@ -83,7 +88,13 @@ def parse_location(location: str) -> EtcdLocation | PostgresLocation:
 
     Raises ValueError, with a sentence that has no password.
     """
-    scheme, _, rest = location.partition("://")
+    scheme, slashes, rest = location.partition("://")
+    if not slashes:
+        scheme = location.partition(":")[0]
+        raise ValueError(
+            f"unknown kind of store {scheme}: expected the path of a file, etcd://, etcds:// or"
+            " postgresql://"
+        )
     if scheme in ("postgresql", "postgres"):
         return _postgres(location)
     if scheme not in ("etcd", "etcds"):

@@ -53,6 +53,8 @@ class KnownLogins:
         self._log_error = log_error
         self._known: GenerationalCache[tuple[str, str], bool] = GenerationalCache(_MAX_ENTRIES)
         self._unsaved: dict[tuple[str, str], KnownLogin] = {}
+        self._writing: dict[tuple[str, str], KnownLogin] = {}  # until the store has them
+        self._is_closed = False
         self._pool = FairThreadPool(1, 2)
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -87,9 +89,9 @@ class KnownLogins:
         self._timers[name] = asyncio.get_running_loop().call_later(seconds, now)
 
     def _write(self) -> None:
-        new, self._unsaved = self._unsaved, {}
-        write = partial(self._store.remember_logins, list(new.values()))
-        self._in_thread(write, lambda _: None)
+        self._writing, self._unsaved = self._unsaved, {}
+        write = partial(self._store.remember_logins, list(self._writing.values()))
+        self._in_thread(write, lambda _: self._writing.clear())
 
     def _read(self, limit: int) -> None:
         self._in_thread(lambda: self._store.known_logins(limit), self._merge)
@@ -104,6 +106,8 @@ class KnownLogins:
 
     def _in_thread(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         async def run() -> None:
+            if self._is_closed:
+                return
             try:
                 then(await self._pool.run(work))
             except (StoreUnavailable, OutcomeUnknown, Overloaded) as error:
@@ -114,10 +118,11 @@ class KnownLogins:
 
     def close(self) -> None:
         """Stops reading, and writes the pairs that are not yet stored. Blocks during the write."""
+        self._is_closed = True
         for timer in self._timers.values():
             timer.cancel()
         self._pool.close(0)
         try:
-            self._store.remember_logins(list(self._unsaved.values()))
+            self._store.remember_logins(list((self._writing | self._unsaved).values()))
         except (StoreUnavailable, OutcomeUnknown) as error:
             self._log_error(f"known logins cannot be written: {error}")

@@ -24,7 +24,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     Returns "" if no name is similar.
     """
-    near = difflib.get_close_matches(name, sorted(known), 1)
+    # Of names that are equally near, the first one: difflib prefers the last one.
+    near = difflib.get_close_matches(name, sorted(known, reverse=True), 1)
     return f", did you mean {near[0]}?" if near else ""
 
 

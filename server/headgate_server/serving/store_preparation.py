@@ -49,20 +49,33 @@ def prepare_store(
     exists = settings.is_store_shared or os.path.exists(settings.store_path)
     plan = [] if exists else plan_first_users(settings, environment)
     observer = ForwardingObserver()
-    store = open_server_store(settings, observer)
+    prepared = PreparedStore(open_server_store(settings, observer), observer)
     try:
-        if store.empty():
-            plan = plan or plan_first_users(settings, environment)
-            _create_first_users(store, plan)
-        empty = store.empty()
-        guest = settings.anonymous.user if settings.anonymous.enabled else ""
-        lacks_guest = bool(guest) and store.user(guest) is None
+        return _prepared(settings, environment, plan, prepared.store), prepared
     except StoreUnavailable as error:
-        store.close()
+        prepared.close()
         raise StoreError(_unusable(settings, error)) from None
     except BaseException:
-        store.close()
+        prepared.close()
         raise
+
+
+def _prepared(
+    settings: Settings,
+    environment: Mapping[str, str],
+    plan: Sequence[PlannedChange],
+    store: Store,
+) -> Settings:
+    """Returns *settings*, with a set-up token if *store* has no users. Logs what is notable.
+
+    Creates the first users by *plan*, or those in *environment*. Raises ConfigurationError,
+    StoreUnavailable.
+    """
+    if store.empty():
+        _create_first_users(store, plan or plan_first_users(settings, environment))
+    empty = store.empty()
+    guest = settings.anonymous.user if settings.anonymous.enabled else ""
+    lacks_guest = bool(guest) and store.user(guest) is None
     if isinstance(store, SqliteStore):
         _log_opened(store, settings.store_path)
     for warning in warnings(settings):
@@ -86,7 +99,7 @@ def prepare_store(
                 "from another machine that query has to carry this set-up token:"
                 f" Authorization: Bearer {settings.setup_token}"
             )
-    return settings, PreparedStore(store, observer)
+    return settings
 
 
 def _unusable(settings: Settings, error: StoreUnavailable) -> str:

@@ -75,9 +75,17 @@ def _addresses(upstream: Upstream) -> Collection[str]:
 async def check_protocol(adapter: UpstreamAdapter) -> list[str]:
     """Returns a text for each address that serves another protocol than the option says.
 
-    Raises UpstreamError.
+    Raises UpstreamError if no address answers.
     """
-    texts = [(it, await adapter.protocol_mismatch(it)) for it in _addresses(adapter.upstream)]
+    texts, away = [], None
+    addresses = _addresses(adapter.upstream)
+    for address in addresses:
+        try:
+            texts.append((address, await adapter.protocol_mismatch(address)))
+        except UpstreamError as error:  # another address may answer
+            away = error
+    if away is not None and not texts:
+        raise away
     return [f"{address} {text}" for address, text in texts if text]
 
 

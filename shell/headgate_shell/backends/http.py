@@ -237,6 +237,8 @@ def _connection_failed(
         message = (
             "http: server gave HTTP response to HTTPS client" if is_plain_http else str(reason)
         )
+        if verdict := getattr(error, "verify_message", ""):  # of SSLCertVerificationError
+            message = f"{verdict.rstrip('.')}: SSL_CERT_FILE may name the file of an authority"
         return ConnectionFailed(settings.display_name, message)
     address = (
         f"unix {settings.socket}" if settings.socket else f"tcp {settings.host}:{settings.port}"

@@ -26,7 +26,7 @@ def insert(line: str, session: Session, terminal: Terminal) -> None:
     """
     if session.connection.current_session is not None:
         raise CommandFailed(
-            "the session of headgate login writes no points: use -username, or an API key as -token"
+            "the session of headgate login writes no points: use -password, or an API key as -token"
         )
     error = session.write(parse_insert(line, session))
     if error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,11 +32,55 @@ def headgate(*arguments: str | Path, input: str = "") -> tuple[int, list[str], s
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
+SECRET = "hgk_Zk7secretZk7"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (SECRET,),
+        ("key", SECRET),
+        ("user", SECRET),
+        ("key", "revoke", SECRET),
+        ("key", "rotate", SECRET),
+        ("key", "revoke", SECRET, "--server", "http://127.0.0.1:9"),
+        ("key", "check", SECRET),
+        ("key", "list", f"--json={SECRET}"),
+        ("key", "list", SECRET),
+        ("key", "create", "--user", "todd", "--name", "n", "--role", SECRET),
+        ("user", "add", "a", f"-{SECRET}"),
+        ("user", "add", "a", f"hunter2 -{SECRET}"),
+        ("user", "add", "a", "--password", SECRET),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(store: Path, arguments: tuple[str, ...]) -> None:
+    own = () if "--server" in arguments or len(arguments) < 3 else ("--store", str(store))
+    status, lines, errors = headgate(*arguments, *own)
+    assert status in (1, 2) and errors.count("\n") == 1
+    assert "Zk7" not in errors + "".join(lines)
+
+
+def test_a_previous_text_is_checked_as_what_it_is(store: Path) -> None:
+    place = ("--store", str(store))
+    old = headgate("key", "create", "--user", "todd", "--name", "eu", *place)[1][0]
+    new = headgate("key", "rotate", "1", "--grace", "1h", *place)[1][0]
+    status, lines, _ = headgate("key", "check", *place, input=old + "\n")
+    assert status == 0 and lines[0].startswith("the previous text of key 1 eu of todd: ")
+    assert re.fullmatch(r"valid until: 20\S+Z", lines[1])
+    headgate("key", "revoke", "1", *place)
+    for text in (old, new):
+        rejected = headgate("key", "check", *place, input=text + "\n")
+        assert rejected == (1, [], "headgate: API key revoked\n")
+    empty = headgate("key", "check", *place)
+    assert empty == (1, [], "headgate: there is no key on standard input\n")
+
+
 def test_a_key_is_made_used_rotated_and_revoked(store: Path) -> None:
     place = ("--store", store)
     create = ("key", "create", "--user", "todd", "--name", "eu")
     status, (text,), errors = headgate(*create, "--grant", "shop=WRITE", "--ttl", "30d", *place)
-    assert (status, errors) == (0, "")
+    warning = "headgate: todd has no WRITE on shop: the key has it only once they have it\n"
+    assert (status, errors) == (0, warning)
     assert key_fault(text) == ""
     server = LocalServer(store, (), {}).start()
     server.secrets.add(text)
@@ -78,7 +123,7 @@ def test_a_key_is_made_used_rotated_and_revoked(store: Path) -> None:
         (("key", "create", "--user", "todd", "--name", "a", "--ttl", "soon"), "--ttl soon: expec"),
         (("key", "create", "--user", "todd", "--name", "a", "--grant", "x=READ"), "not found: x"),
         (("key", "revoke", "5"), "key 5 not found; see headgate key list"),
-        (("key", "rotate", "x"), "key x not found: expected an id, a number"),
+        (("key", "rotate", "x"), "expected the id of a key, a number: see headgate key list"),
         (("user", "disable", "root"), "cannot remove the last admin user"),
         (("user", "enable", "nix"), "user not found: nix"),
         (("user", "approve", "todd"), "todd is not pending"),
@@ -94,7 +139,10 @@ def test_a_key_is_made_used_rotated_and_revoked(store: Path) -> None:
             "--ttl 90: expected a duration such as 30d or 12h",
         ),
         (("key", "rotate", "1", "--grace", "900d"), "--grace 900d: expected at most 7d"),
-        (("user", "add", "a", "--no-password", "--role", "x"), "or None, not x"),
+        (
+            ("user", "add", "a", "--no-password", "--role", "x"),
+            "expected Admin, Editor, Agent, ReadOnly or None",
+        ),
         (("user", "disable", "root"), "user root: cannot remove the last admin user"),
         (("session", "revoke", "5"), "session not found: 5"),
         (("session", "prune", "--revoked-older", "soon"), "expected a duration"),

@@ -94,12 +94,12 @@ def test_pruning_must_be_asked_for_and_keeps_an_administrator(file: Path, tmp_pa
         status, lines, errors = headgate("apply", file, "--store", store, flag)
         assert (status, lines) == (1, [])
         assert errors in (
-            "headgate: cannot remove the last admin user\n",
+            f"headgate: {file}: cannot remove the last admin user\n",
             "headgate: no administrator would remain: declare a user with admin = true\n",
         )
     file.write_text('databases = ["new"]\n[users.root.grants]\nnone = "READ"\n')
     status, _, errors = headgate("apply", file, "--store", store)
-    assert (status, errors) == (1, "headgate: database not found: none\n")
+    assert (status, errors) == (1, f"headgate: {file}: database not found: none\n")
     with_store = SqliteStore(store, create=False)
     assert [one.name for one in with_store.databases()] == ["logs"]
     with_store.close()

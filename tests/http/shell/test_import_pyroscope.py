@@ -261,7 +261,8 @@ def test_a_file_of_another_kind_is_one_line(store: Path, tmp_path: Path) -> None
     for path in (text, store, tmp_path / "missing.db", tmp_path, Path(os.devnull)):
         status, lines, errors = take(path, store)
         assert (status, lines, len(errors)) == (1, [], 1), path
-        wrong = " is no pyroscope.db of Pyroscope" if path.is_file() else ": there is no such file"
+        there = path.exists()
+        wrong = " is no pyroscope.db of Pyroscope" if there else ": No such file or directory"
         assert f"{path}{wrong}" in errors[0]
     assert not (tmp_path / "missing.db").exists()
 

@@ -150,7 +150,10 @@ def test_an_export_is_private_and_replaces_no_file(store: Path, tmp_path: Path) 
     (user,) = parse_meta(target.read_bytes()).users
     assert user.name == "root" and user.admin
     status, _, errors = headgate(*arguments)
-    assert (status, errors) == (1, f"headgate: {target}: File exists\n")
+    assert (status, errors) == (
+        1,
+        f"headgate: {target}: exists already: name another file, or remove it\n",
+    )
 
 
 IMAGE = {

@@ -107,7 +107,13 @@ def test_a_shell_uses_the_session_where_it_can(serve: Serve, tmp_path: Path) -> 
     assert shell(tmp_path, server, "SHOW DATABASES", "-username", "todd").returncode == 1
     written = shell(tmp_path, server, "INSERT m v=1", "-database", "shop")
     assert (written.returncode, written.stdout) == (1, "")
-    assert written.stderr.startswith("ERR: the session of headgate login writes no points: use -us")
+    assert written.stderr.startswith("ERR: the session of headgate login writes no points: use -pa")
+    # A session that cannot be used is in the way of its own user alone.
+    (path,) = (tmp_path / "data" / "headgate" / "sessions").iterdir()
+    path.chmod(0o644)
+    other_user = shell(tmp_path, server, "SHOW DATABASES", "-username", "todd")
+    assert "authorization failed" in other_user.stderr and str(path) not in other_user.stderr
+    path.chmod(0o600)
     other = ("-host", "localhost", "-port", str(server.port), "-execute", "SHOW DATABASES")
     missed = headgate(tmp_path, "shell", *other)
     assert missed.returncode == 1

@@ -223,7 +223,10 @@ def test_sync_takes_nothing_from_a_store_of_another_protocol(
     where = ("--store", str(server.store), "--upstream", victoria.url)
     done = run_headgate("sync", *where)
     mismatch = f"{victoria.url} does not answer SHOW USERS as InfluxDB 1 does: see protocol"
-    assert (done.returncode, done.stderr) == (1, f"influxdb1: {mismatch}; nothing was imported\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"headgate: influxdb1: {mismatch}; nothing was imported\n",
+    )
     assert server.query("SHOW DATABASES").rows() == [["a"], ["b"]]
     done = run_headgate("sync", *where, "--protocol", "victoriametrics")
     assert (done.returncode, "a has no data yet upstream" in done.stdout) == (0, True)

@@ -61,8 +61,8 @@ def test_without_a_store_it_is_said_that_the_user_was_not_checked(tmp_path: Path
     status, token, errors = mint(tmp_path, "--username", "todd")
     assert status == 0 and jwt.decode(token, SECRET, ["HS256"])["username"] == "todd"
     assert errors == (
-        "headgate: the user 'todd' was not checked: there is no store headgate.db in this folder:"
-        " use --store or --config\n"
+        "headgate: the user 'todd' was not checked: there is no store headgate.db, the default of"
+        " --store\n"
     )
     assert not list(tmp_path.iterdir())
     status, token, errors = mint(tmp_path, "--username", "todd", "--store", "users.db")
