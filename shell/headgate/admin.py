@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 
 from headgate.configured_engine import load_settings
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.password_input import read_password
 from headgate.store_file import guarded, local_address, opened
 from headgate_engine import UNRESTRICTED
@@ -39,7 +39,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate admin reset-password NAME` or `grant-admin NAME`; returns the exit status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _run_command(flags))
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.store_file import PAGE_SIZE, guarded, opened_at, print_line
 from headgate_engine import AuditFilter, AuditRecord, Store, audit_kind, json_line
 from headgate_grammar import parse_duration
@@ -49,7 +49,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate audit --store PATH` or `--server URL`; returns the status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _audit(flags))
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from headgate.configured_engine import load_settings
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.store_file import guarded, opened, print_line
 from headgate_engine import explain
 from headgate_grammar import ParseError
@@ -31,7 +31,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate can USER QUERY`; returns 0 if the user may execute the query, else 1."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _explain(flags))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from headgate.command_tree import Flag, Node, command_tree
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 
 # What may follow the words of a command, which are the argument.
 _TABLES = """\
@@ -92,7 +92,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate completion SHELL`; returns the exit status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     print(_SHELLS[flags.shell](command_tree()), end="")
     return 0
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.meta_db import (
     InvalidMetaFile,
     MetaData,
@@ -49,7 +49,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate export influxdb` or `headgate export config`; returns the exit status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     work = _export_influxdb if flags.kind == "influxdb" else _export_config
     return guarded(lambda: work(flags))
 

@@ -37,9 +37,12 @@ class CommandParser(argparse.ArgumentParser):
         """Returns what adds commands below this parser. One of them is required."""
         return Commands(self, dest, metavar)
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Returns the values of the arguments. Exits with status 2 for words that are unknown."""
-        found, unknown = self.parse_known_args(args, namespace)
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Returns the values of *arguments*, whose long flags have one dash or two.
+
+        Exits with status 2 and one line if an argument is invalid or unknown.
+        """
+        found, unknown = self.parse_known_args(double_dashes(arguments))
         if unknown:
             flag = unknown[0].partition("=")[0]
             near = did_you_mean(flag, self._flag_names()) if flag.startswith("-") else ""

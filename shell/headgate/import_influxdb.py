@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headgate.configured_engine import load_settings
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.import_pyroscope import add_pyroscope, import_pyroscope
 from headgate.influxdb_server import read_server
 from headgate.meta_db import InvalidMetaFile, MetaData, MetaDatabase, MetaUser, parse_meta
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
 
     The status is 1 if a user could not be taken, and none is taken if the file is invalid.
     """
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     run = _import if flags.kind == "influxdb" else import_pyroscope
     return guarded(lambda: run(flags))
 

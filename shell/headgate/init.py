@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from headgate.configured_engine import load_settings
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.password_input import read_password
 from headgate.store_file import guarded, local_address, opened, print_line
 from headgate_engine import (
@@ -40,7 +40,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate init`; returns the exit status. Does nothing if an administrator exists."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _initialize(flags))
 
 

@@ -15,7 +15,7 @@ from headgate.account_flags import (
     pages,
     print_list,
 )
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.store_file import guarded, local_address, print_line
 from headgate_engine import (
     UNRESTRICTED,
@@ -75,7 +75,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate key create`, `list`, `rotate`, `revoke` or `check`; returns the status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _run(flags))
 
 

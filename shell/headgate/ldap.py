@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from headgate.configured_engine import load_settings
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.password_input import read_current_password
 from headgate.store_file import guarded, print_line
 from headgate_engine import TokenRights
@@ -43,7 +43,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate ldap check` or `sync`; returns 0 if the login or each user is fine, else 1."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     if flags.command == "sync":
         from headgate.ldap_sync import sync_users
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.saved_sessions import RotatingSession, SavedSession, SavedSessions, cookie_of
 from headgate.server_url import connection_to
 from headgate.store_file import guarded, print_line
@@ -44,7 +44,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate login [URL]`; returns the exit status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _login(flags))
 
 

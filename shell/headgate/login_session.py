@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from headgate.account_flags import add_store_flags, named_user, opened_engine, print_list
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.store_file import counted, guarded, local_address, print_line
 from headgate_engine import UNRESTRICTED, Engine
 from headgate_server.api.accounts.views import session_json
@@ -36,7 +36,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate session list`, `revoke`, `revoke-user` or `prune`; returns the status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _run(flags))
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.saved_sessions import RotatingSession, SavedSessions
 from headgate.server_url import connection_to
 from headgate.store_file import guarded, print_line
@@ -31,7 +31,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate logout [URL]`; returns the exit status: 1 if a server could not be asked."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _logout(flags))
 
 

@@ -106,7 +106,7 @@ def run(
     status, as `main` does.
     """
     parser = command_parser()
-    flags = vars(parser.parse_args(arguments))
+    flags = vars(parser.parse(arguments))
     path, checking, connecting, printing = (
         flags.pop(name) for name in ("config", "check", "connect", "print_config")
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headgate.configured_engine import load_settings
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.store_file import guarded, opened, print_line
 from headgate_engine import (
     AuthenticationFailed,
@@ -44,7 +44,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate sso check`; returns 0 if the provider can be used, else 1."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _check(flags))
 
 

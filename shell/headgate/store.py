@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from headgate.configured_engine import load_settings
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.store_file import accounts, counted, guarded, opened, opened_at, print_line
 from headgate_engine import (
     SqliteStore,
@@ -80,7 +80,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command of `headgate store`; returns the exit status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     works = {
         "init": _init,
         "check": _check,

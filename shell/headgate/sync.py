@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.store_file import opened
 from headgate_engine import Engine, StoreError, StoreUnavailable
 from headgate_server.config.loader import ConfigurationError
@@ -42,7 +42,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate sync`. Returns 1 if an upstream store fails or no upstream store is set."""
-    flags = vars(command_parser().parse_args(double_dashes(arguments)))
+    flags = vars(command_parser().parse(arguments))
     logs.configure("text", access=False)
     try:
         settings = configure(flags, os.environ, flags.pop("config")).settings

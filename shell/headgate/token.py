@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.store_file import opened
 from headgate_engine import (
     Engine,
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     # A token may be among the arguments, which other users of the machine can list.
     show_command("token")
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     logs.configure("text", access=False)
     try:
         overrides = {"store.path": flags.store}

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 
 from headgate.account_flags import add_store_flags, named_user, opened_engine, pages, print_list
-from headgate.flags import CommandParser, double_dashes
+from headgate.flags import CommandParser
 from headgate.password_input import read_password
 from headgate.store_file import guarded, local_address, print_line
 from headgate_engine import (
@@ -68,7 +68,7 @@ def command_parser() -> CommandParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `headgate user` with one of its commands; returns the exit status."""
-    flags = command_parser().parse_args(double_dashes(arguments))
+    flags = command_parser().parse(arguments)
     return guarded(lambda: _run(flags))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from headgate.commands import COMMANDS
-from headgate.flags import double_dashes
 from support.places import REPOSITORY
 
 
@@ -33,6 +32,6 @@ def test_the_examples_have_valid_flags(man_pages: ModuleType) -> None:
     for example in examples:
         program, name, *words = shlex.split(example.partition("<")[0])
         command = importlib.import_module(f"headgate.{COMMANDS[name].module}")
-        command.command_parser().parse_args(double_dashes(words))  # SystemExit for an invalid one
+        command.command_parser().parse(words)  # SystemExit for an invalid one
         assert program == "headgate"
     assert len(examples) > 10
