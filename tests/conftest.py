@@ -3,6 +3,7 @@
 import gc
 import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -47,6 +48,11 @@ settings.register_profile("fast", max_examples=20, deadline=None)
 
 TESTS = Path(__file__).parent
 LAYERS = ("unit", "http", "process", "real", "end_to_end")
+
+
+def pytest_configure() -> None:
+    """Makes SIGINT end programs, also where a shell runs the tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
