@@ -270,6 +270,7 @@ def test_a_store_in_postgresql_is_served_and_moved_to(
         ("etcd:///p", "'' in a URL etcd:// is no address"),
         ("etcd://host/p?x=1", "must end with its prefix"),
         ("redis://host/p", "unknown kind of store redis://"),
+        ("sqlite:users.db", "unknown kind of store sqlite: expected the path of a file"),
         ("postgresql://user:pw@host/db", "must not have a password"),
         ("postgresql://host/db?password=pw", "must not have a password"),
         ("postgresql://u:p/pw@host/db", "must not have a password"),

@@ -12,6 +12,7 @@ from headgate_server.upstream.adapters import ADAPTERS
 from headgate_server.upstream.errors import UpstreamAuthError, UpstreamError, UpstreamUnreachable
 from headgate_server.upstream.health_checks import probe_address
 from headgate_server.upstream.tenant_store import TenantStoreAdapter
+from headgate_server.validation.gateway import check_protocol
 from support.adapters import adapter
 from support.recorder_upstream import recorder
 from support.waiting import free_port
@@ -98,6 +99,17 @@ def test_a_victoriametrics_of_another_protocol_is_named(
             settings(protocol, store.url), lambda one: one.protocol_mismatch(store.url)
         )
     assert found == f"{text}: see protocol"
+
+
+def test_an_address_that_is_away_hides_no_mismatch_of_another() -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    with recorder() as store:
+        store.reply = lambda heard: (200, {}, VICTORIAMETRICS)
+        both = UpstreamSettings("x", "influxdb1", (away, store.url), fail_timeout=0.0)
+        (found,) = with_adapter(both, check_protocol)
+    assert found.startswith(f"{store.url} does not answer SHOW USERS")
+    with pytest.raises(UpstreamUnreachable):
+        with_adapter(UpstreamSettings("x", "influxdb1", (away,), fail_timeout=0.0), check_protocol)
 
 
 def test_an_influxdb_of_another_version_is_named() -> None:
