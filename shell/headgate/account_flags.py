@@ -73,11 +73,16 @@ def pages(read: Callable[[str], Sequence[Any]]) -> Iterator[Any]:
 def duration_of(flag: str, text: str) -> int:
     """Returns the duration *text*, such as `30d`, in seconds. Raises ValueError."""
     try:
-        found = int(seconds(text))
+        return int(seconds(text))
     except ValueError:
-        raise ValueError(f"{flag} {text}: expected a duration such as 30d or 12h") from None
-    if flag == "--grace" and found > MAX_GRACE_SECONDS:
-        raise ValueError(f"{flag} {text}: expected at most {MAX_GRACE_SECONDS // 86_400}d")
+        raise ValueError(f"{flag}: expected a duration such as 30d or 12h") from None
+
+
+def grace_of(flags: argparse.Namespace) -> int:
+    """Returns the seconds of `--grace`. Raises ValueError."""
+    found = duration_of("--grace", flags.grace)
+    if found > MAX_GRACE_SECONDS:
+        raise ValueError(f"--grace {flags.grace}: expected at most {MAX_GRACE_SECONDS // 86_400}d")
     return found
 
 

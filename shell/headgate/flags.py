@@ -1,7 +1,6 @@
 """Parses the flags of `headgate SUBCOMMAND`, which may have one or two dashes."""
 
 import argparse
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
@@ -9,7 +8,12 @@ from typing import Any, NoReturn
 # argparse's message, up to the list of choices.
 _INVALID_CHOICE = re.compile(r"argument ([^:]+): invalid choice: ['\"]?(.*?)['\"]? \(")
 
-_IGNORED_VALUE = re.compile(r"ignored explicit argument .*", re.DOTALL)
+# What else argparse says of a word that was given, and what is said in its place.
+_TOLD_WORDS = (
+    (re.compile(r"ignored explicit argument .*", re.DOTALL), "expected no value"),
+    (re.compile(r"invalid (?:int|float) value: .*", re.DOTALL), "expected a number"),
+    (re.compile(r"ambiguous option: .* could match ", re.DOTALL), "ambiguous flag, could be "),
+)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -59,7 +63,8 @@ class CommandParser(argparse.ArgumentParser):
         """
         if (found := _INVALID_CHOICE.search(message)) is not None:
             message = self._invalid_choice(*found.groups())
-        message = _IGNORED_VALUE.sub("expected no value", message)
+        for pattern, text in _TOLD_WORDS:
+            message = pattern.sub(text, message)
         self.exit(2, f"{self.prog}: {message}\n")
 
     def _flag_names(self) -> Iterator[str]:
@@ -101,8 +106,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     Returns "" if no name is similar.
     """
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f", did you mean {near[0]}?" if near else ""
+    # Imported on demand: valid words need no such help, and the server's package takes long.
+    from headgate_server.config import nearest_name
+
+    return nearest_name.did_you_mean(word, known)
 
 
 def _any_of(names: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from headgate.account_flags import (
     add_store_flags,
     duration_of,
+    grace_of,
     key_id,
     lifetime_of,
     named_user,
@@ -103,7 +104,7 @@ def _run(flags: argparse.Namespace) -> int:
             case "list":
                 _list(engine, flags)
             case "rotate":
-                grace = duration_of("--grace", flags.grace)
+                grace = grace_of(flags)
                 key = _found(engine, flags.id)
                 rotate = engine.api_keys.rotate
                 print(rotate(UNRESTRICTED, key, local_address(), grace=grace)[1])
@@ -121,7 +122,7 @@ def _create(engine: Engine, flags: argparse.Namespace) -> None:
     for text in flags.grant:
         database, equals, privilege = text.rpartition("=")
         if not equals or privilege.upper() not in PRIVILEGES:
-            raise ValueError(f"--grant {text}: expected DB=READ, DB=WRITE or DB=ALL")
+            raise ValueError("--grant: expected DB=READ, DB=WRITE or DB=ALL")
         grants[database] = PRIVILEGES[privilege.upper()]
     scope = KeyScope(False, Privilege.NONE if grants else Privilege.ALL, grants)
     if flags.role is not None:

@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from headgate.account_flags import duration_of, key_id, lifetime_of, print_list
+from headgate.account_flags import duration_of, grace_of, key_id, lifetime_of, print_list
 from headgate.server_requests import ServerRequests
 from headgate.store_file import print_line
 
@@ -24,7 +24,7 @@ def run(flags: argparse.Namespace, columns: tuple[str, ...]) -> int:
         case "list":
             _list(server, flags, columns)
         case "rotate":
-            content = {"graceSeconds": duration_of("--grace", flags.grace)}
+            content = {"graceSeconds": grace_of(flags)}
             print(server.send("POST", f"/api/keys/{key_id(flags.id)}/rotate", content)["key"])
         case _:
             key = server.send("GET", f"/api/keys/{key_id(flags.id)}")
@@ -41,7 +41,7 @@ def _content(flags: argparse.Namespace) -> dict[str, Any]:
     for text in flags.grant:
         database, equals, privilege = text.rpartition("=")
         if not equals:
-            raise ValueError(f"--grant {text}: expected DB=READ, DB=WRITE or DB=ALL")
+            raise ValueError("--grant: expected DB=READ, DB=WRITE or DB=ALL")
         grants[database] = privilege.upper()
     if grants and flags.role is not None:
         raise ValueError("--role: expected no --grant beside it")

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 def _logout(flags: argparse.Namespace) -> int:
     sessions = SavedSessions()
     if flags.all:
-        if not (urls := sessions.urls()):
+        if not (urls := list(sessions.urls())):
             print_line("there are no sessions")
         return max([_end(sessions, url) for url in urls], default=0)
     url = connection_to(flags.url or _DEFAULT_URL, "", "").session_url

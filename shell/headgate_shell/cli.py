@@ -108,8 +108,7 @@ def main(
     *open_engine* is called only for the flag `-store`. It returns an engine that executes
     statements on the store file, with the password rules of a configuration file. *saved_session*
     returns the session of `headgate login` at a URL, of a user or ("") of any, or raises
-    ValueError. *other_session* returns
-    the URL of a session by another name of the same machine, or "".
+    ValueError. *other_session* returns the URL of a session at the same machine, or "".
     """
     # Names may have any Unicode characters, also where the locale is not UTF-8.
     for stream in (sys.stdout, sys.stderr):

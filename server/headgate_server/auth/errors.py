@@ -42,10 +42,13 @@ class LoginRefused(AuthenticationFailed):
         return f"{self}: {self.reason}"
 
 
-def refusal_of(error: SignUpDisabled | IdentityTaken) -> LoginRefused:
-    """Returns what a login raises after *error*: the client learns of no user's name."""
+def refusal_of(error: SignUpDisabled | IdentityTaken, advice: str = "") -> LoginRefused:
+    """Returns what a login raises after *error*: the client learns of no user's name.
+
+    *advice* ends the reason for the log, if a user has the name already.
+    """
     if isinstance(error, IdentityTaken):
-        return LoginRefused("there is a user of this name; adopt-existing would let them in")
+        return LoginRefused(f"there is a user of this name without this identity{advice}")
     return LoginRefused("the user is new, and allow-sign-up is off")
 
 

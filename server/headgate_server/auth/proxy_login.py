@@ -83,6 +83,6 @@ class ProxyLogin:
             try:
                 user = await self._run(provision)
             except (SignUpDisabled, IdentityTaken) as error:
-                raise refusal_of(error) from None
+                raise refusal_of(error, "; see adopt-existing") from None
             self._synced.put(shown, True)
         return Principal(user, "proxy", identity=identity)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TextIO
 
 from headgate_shell.backends.base import ConnectionFailed, Points
+from headgate_shell.commands.insert import NO_WRITES
 from headgate_shell.go_space import trim
 from headgate_shell.session import Session
 
@@ -29,6 +30,9 @@ def import_file(path: str, session: Session, *, compressed: bool, points_per_sec
     """
     if not path:
         print("ERROR: file argument required", file=sys.stderr)
+        return 1
+    if session.connection.current_session is not None:
+        print(f"ERROR: {NO_WRITES}", file=sys.stderr)
         return 1
     try:
         with _open_lines(path, compressed=compressed) as lines:

@@ -11,6 +11,7 @@ from headgate_shell.terminal import CommandFailed, Terminal
 _NAME_PATTERN = r'"(?:[^"\\]|\\.)*"|[^ \t\n".]'
 # Compiled on first use: most scripts insert nothing.
 _INTO_PATTERN = rf"(?i)into[ \t\n]+({_NAME_PATTERN}+)(?:\.({_NAME_PATTERN}*))?[ \t\n]+"
+NO_WRITES = "the session of headgate login writes no points: use -password, or an API key as -token"
 _NOTE = """\
 Note: error may be due to not setting a database or retention policy.
 Please set a database with the command "use <database>" or
@@ -25,9 +26,7 @@ def insert(line: str, session: Session, terminal: Terminal) -> None:
     session, which the server accepts for no write.
     """
     if session.connection.current_session is not None:
-        raise CommandFailed(
-            "the session of headgate login writes no points: use -password, or an API key as -token"
-        )
+        raise CommandFailed(NO_WRITES)
     error = session.write(parse_insert(line, session))
     if error:
         # The server's error text ends with a line end of its own.

@@ -51,6 +51,12 @@ SECRET = "hgk_Zk7secretZk7"
         ("user", "add", "a", f"-{SECRET}"),
         ("user", "add", "a", f"hunter2 -{SECRET}"),
         ("user", "add", "a", "--password", SECRET),
+        ("key", "create", "--user", "todd", "--name", "n", "--ttl", SECRET),
+        ("key", "create", "--user", "todd", "--name", "n", "--grant", SECRET),
+        ("key", "list", "--unused", SECRET),
+        ("key", "rotate", "1", "--grace", SECRET),
+        ("key", "create", f"--s={SECRET}"),
+        ("serve", "--workers", SECRET),
     ],
 )
 def test_a_secret_in_the_wrong_place_is_not_shown(store: Path, arguments: tuple[str, ...]) -> None:
@@ -120,7 +126,7 @@ def test_a_key_is_made_used_rotated_and_revoked(store: Path) -> None:
         (("key", "create", "--user", "todd", "--name", ""), "name: expected 1 to 255"),
         (("key", "create", "--user", "todd", "--name", "a", "--grant", "x"), "expected DB=READ"),
         (("key", "create", "--user", "todd", "--name", "a", "--role", "King"), "expected Admin"),
-        (("key", "create", "--user", "todd", "--name", "a", "--ttl", "soon"), "--ttl soon: expec"),
+        (("key", "create", "--user", "todd", "--name", "a", "--ttl", "soon"), "--ttl: expec"),
         (("key", "create", "--user", "todd", "--name", "a", "--grant", "x=READ"), "not found: x"),
         (("key", "revoke", "5"), "key 5 not found; see headgate key list"),
         (("key", "rotate", "x"), "expected the id of a key, a number: see headgate key list"),
@@ -136,7 +142,7 @@ def test_a_key_is_made_used_rotated_and_revoked(store: Path) -> None:
         ),
         (
             ("key", "create", "--user", "todd", "--name", "n", "--ttl", "90"),
-            "--ttl 90: expected a duration such as 30d or 12h",
+            "--ttl: expected a duration such as 30d or 12h",
         ),
         (("key", "rotate", "1", "--grace", "900d"), "--grace 900d: expected at most 7d"),
         (

@@ -81,7 +81,10 @@ WRONG = {
         ("key", "create", "--user", "a", "--name", "b", "--role", "Agent", "--grant", "a=READ"),
         "--role: expected no --grant",
     ),
-    "no privilege": (("key", "create", "--user", "a", "--name", "b", "--grant", "a"), "--grant a"),
+    "no privilege": (
+        ("key", "create", "--user", "a", "--name", "b", "--grant", "a"),
+        "--grant: expected DB=READ",
+    ),
     "an unknown user": (("key", "list", "--user", "nil"), "user not found"),
     "an unknown database": (("access", "--database", "nil"), "database not found: nil"),
     "a store for access": (("access", "--config", "x"), "--server: expected no --store"),

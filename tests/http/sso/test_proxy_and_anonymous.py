@@ -123,7 +123,12 @@ def test_the_header_of_another_peer_is_a_login_that_fails(
 @pytest.mark.parametrize(
     ("option", "user", "actor", "reason"),
     [
-        ("", "root", "root", "there is a user of this name; adopt-existing would let them in"),
+        (
+            "",
+            "root",
+            "root",
+            "there is a user of this name without this identity; see adopt-existing",
+        ),
         ("allow-sign-up = false\n", "ann", "", "the user is new, and allow-sign-up is off"),
     ],
 )

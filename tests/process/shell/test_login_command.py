@@ -108,6 +108,11 @@ def test_a_shell_uses_the_session_where_it_can(serve: Serve, tmp_path: Path) -> 
     written = shell(tmp_path, server, "INSERT m v=1", "-database", "shop")
     assert (written.returncode, written.stdout) == (1, "")
     assert written.stderr.startswith("ERR: the session of headgate login writes no points: use -pa")
+    points = tmp_path / "points"
+    points.write_text("# DML\n# CONTEXT-DATABASE: shop\nm v=1\n")
+    where = ("-host", "127.0.0.1", "-port", str(server.port))
+    imported = headgate(tmp_path, "shell", *where, "-import", "-path", str(points))
+    assert imported.returncode == 1 and "headgate login writes no points" in imported.stderr
     # A session that cannot be used is in the way of its own user alone.
     (path,) = (tmp_path / "data" / "headgate" / "sessions").iterdir()
     path.chmod(0o644)
@@ -291,6 +296,8 @@ def test_all_sessions_end(serve: Serve, tmp_path: Path) -> None:
     assert done.stderr.startswith(f"headgate: {gone}: the session ended on this machine only: ")
     assert list(saved(tmp_path).urls()) == []
     assert headgate(tmp_path, "logout", "--all").returncode == 0
+    none = headgate(tmp_path, "logout", "--all")
+    assert (none.returncode, none.stdout) == (0, "there are no sessions\n")
 
 
 def make_old(server: LocalServer, token: str) -> None:
