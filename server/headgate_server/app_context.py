@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headgate_engine import (
@@ -81,7 +82,7 @@ class AppContext:
         prepared: PreparedStore | None = None,
     ) -> None:
         self.settings, self.metrics, self.status = settings, metrics, status
-        metrics.configuration.read(configuration_hash(settings))
+        metrics.configuration.read(partial(configuration_hash, settings))
         if prepared is not None:
             prepared.observer.target = metrics.store
         self.store = prepared.store if prepared else open_server_store(settings, metrics.store)
@@ -322,7 +323,7 @@ class AppContext:
         if previous is not None:
             self._close_in_background(previous.retire())
         self.settings, self._issuers, self.gateway = settings, issuers, gateway
-        self.metrics.configuration.read(configuration_hash(settings))
+        self.metrics.configuration.read(partial(configuration_hash, settings))
         self.engine.external_passwords = settings.external_passwords
         ways = login_ways(settings, self.engine, self.run_in_thread, self.metrics.sign_in)
         self._authenticator.reconfigure(settings.shared_secrets, issuers, ways)

@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from headgate.flags import CommandParser, double_dashes
 from headgate_engine import StoreError
@@ -27,6 +28,7 @@ see it for a moment: prefer shared-secret-file in the configuration file, or the
 """
 
 
+@cache
 def command_parser() -> CommandParser:
     """Returns the parser of the flags of `headgate serve`."""
     parser = CommandParser(

@@ -57,6 +57,16 @@ _TABLE_SECTIONS = (*AUTH_TABLES, GATEWAY_SECTION)
 _SHORT_FORM = {option.full_key: option for option in SHORT_FORM_OPTIONS}
 # The options that flags, environment and file can set, by full key such as `http.realm`.
 SETTABLE: Mapping[str, Option] = {**options_of(Settings), **_SHORT_FORM}
+# The full key that each environment variable sets. InfluxDB's names come first, so that Headgate's
+# override them.
+_VARIABLES: Mapping[str, str] = {
+    name: full
+    for full, option in SETTABLE.items()
+    if option.variable
+    for name in (option.variable.replace("HEADGATE", "INFLUXDB", 1), option.variable)
+    if full.startswith("http.") or name.startswith("HEADGATE")
+}
+_OWN_VARIABLES = frozenset(name for name in _VARIABLES if name.startswith("HEADGATE"))
 
 
 class ConfigurationError(Exception):
@@ -312,22 +322,20 @@ def _from_environment(environment: Mapping[str, str], sources: OptionSources) ->
     """
     set_variables = {name: text for name, text in environment.items() if text}
     values: dict[str, Any] = {}
-    known = {option.variable for option in SETTABLE.values()}
     for name in set_variables:
-        if name.startswith(_ENVIRONMENT_PREFIXES) and name not in known:
-            raise ConfigurationError(f"{name}: {_unknown_variable(name, known)}")
-    for full, option in SETTABLE.items():
-        # InfluxDB's name first, so that Headgate's overrides it.
-        for name in (option.variable.replace("HEADGATE", "INFLUXDB", 1), option.variable):
-            if name in set_variables and (full.startswith("http.") or name.startswith("HEADGATE")):
-                values[full] = _read(name, option, _convert(option, set_variables[name]))
-                sources.add(full, name)
+        if name.startswith(_ENVIRONMENT_PREFIXES) and name not in _OWN_VARIABLES:
+            raise ConfigurationError(f"{name}: {_unknown_variable(name)}")
+    for name, full in _VARIABLES.items():
+        if name in set_variables:
+            option = SETTABLE[full]
+            values[full] = _read(name, option, _convert(option, set_variables[name]))
+            sources.add(full, name)
     return values
 
 
-def _unknown_variable(name: str, known: set[str]) -> str:
+def _unknown_variable(name: str) -> str:
     """Returns the error text for the unknown environment variable *name*, with a suggestion."""
-    names = {one.lower().replace("_", "-"): one for one in known}
+    names = {one.lower().replace("_", "-"): one for one in _OWN_VARIABLES}
     similar = names.get(closest_name(name, names), "")
     for table in () if similar else _TABLE_SECTIONS:
         if name.startswith(f"HEADGATE_{table.replace('.', '_').upper()}"):
@@ -335,7 +343,7 @@ def _unknown_variable(name: str, known: set[str]) -> str:
     return (
         f"no such setting, did you mean {similar}?"
         if similar
-        else f"no such setting{suggestion(name, known)}"
+        else f"no such setting{suggestion(name, _OWN_VARIABLES)}"
     )
 
 

@@ -1,7 +1,7 @@
 """The metrics of the configuration: its hash, its reloads, its certificates and key sets."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -30,6 +30,7 @@ class ConfigurationMetrics:
             multiprocess_mode="livemax",
         )
         self._hash = ""
+        self._compute_hash: Callable[[], str] | None = None
         self._certificate_ends = Gauge(
             "headgate_certificate_expiry_timestamp_seconds",
             "When the server's certificate in use ends, or the one for the store.",
@@ -45,14 +46,24 @@ class ConfigurationMetrics:
             multiprocess_mode="mostrecent",
         )
 
-    def read(self, hash: str) -> None:
-        """Records that settings with *hash* were read now, and are in effect."""
+    def read(self, compute_hash: Callable[[], str]) -> None:
+        """Records that settings were read now, and are in effect.
+
+        *compute_hash* returns their hash. `flush` calls it, so that a start need not wait for it.
+        """
+        self._compute_hash = compute_hash
+        self._reloaded.set(1)
+        self._reloaded_at.set(time.time())
+
+    def flush(self) -> None:
+        """Shows the hash of the settings in effect."""
+        if self._compute_hash is None:
+            return
+        hash, self._compute_hash = self._compute_hash(), None
         if self._hash not in ("", hash):
             self._info.labels(self._hash).set(0)
         self._hash = hash
         self._info.labels(hash).set(1)
-        self._reloaded.set(1)
-        self._reloaded_at.set(time.time())
 
     def refused(self) -> None:
         """Records that the last reload failed."""

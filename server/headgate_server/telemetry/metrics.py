@@ -362,6 +362,8 @@ class Metrics:
     def flush(self) -> None:
         """Adds the buffered counts to the metrics, so that every worker can report them."""
         self._buffer.flush()
+        if self._all is not self._own:  # otherwise `render` alone reads it
+            self.configuration.flush()
         for name, number in self._open_by_upstream.items():
             self._upstream_open.labels(name).set(number)
 
@@ -371,6 +373,7 @@ class Metrics:
         *accept* is the request's header `Accept`; the format is the newest one that it names.
         """
         self.flush()
+        self.configuration.flush()
         encode, media_type = choose_encoder(accept)
         return encode(self._all), media_type
 

@@ -33,15 +33,7 @@ def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
     Raises StoreError if the file cannot be used. Also raises StoreError for a missing file if
     *create* is False, or if its side file `<store>.lock` shows that there was a store.
     """
-    if not create and not path.exists():
-        raise StoreError(f"there is no store {path}")
-    created = _create_if_first(path)
-    if path.stat().st_size == 0:
-        raise StoreError(
-            f"store {path} is an empty file: put a backup in its place with"
-            " `headgate store restore`"
-        )
-    version = check_version(path)
+    created, version = _exists_or_create(path, create=create)
     connection = connect(path)
     try:
         if version < VERSION:
@@ -56,6 +48,22 @@ def open_or_create(path: Path, *, create: bool = True) -> tuple[bool, int]:
     return created, version if version < VERSION else 0
 
 
+def _exists_or_create(path: Path, *, create: bool) -> tuple[bool, int]:
+    """Ensures that there is a store at *path*. Returns whether it was created, and its version.
+
+    Raises StoreError if the file is no store, or if it is missing and cannot be created.
+    """
+    if not create and not path.exists():
+        raise StoreError(f"there is no store {path}")
+    created = _create_if_first(path)
+    if path.stat().st_size == 0:
+        raise StoreError(
+            f"store {path} is an empty file: put a backup in its place with"
+            " `headgate store restore`"
+        )
+    return created, check_version(path)
+
+
 def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool, int]:
     """Opens or creates the store *path*, and marks it as in use.
 
@@ -66,27 +74,24 @@ def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool,
 
     Raises StoreError if the store cannot be used, OSError if the side file cannot be opened.
     """
+    created, alone = False, 0
+    if not revision_file_path(path).exists():
+        created, _ = _exists_or_create(path, create=create)
+        create = False
     try:
-        side = RevisionFile(path) if revision_file_path(path).exists() else None
+        side = RevisionFile(path)
     except OSError:
         # In a read-only folder `open_or_create` raises an error that explains more.
         open_or_create(path, create=create)
         raise
     try:
-        alone = 0
-        if side is not None:
-            if _is_older(path):
-                alone = _upgrade_alone(path, side)
-            _share(path, side)
-        created, upgraded = open_or_create(path, create=create)
-        if side is None:
-            side = RevisionFile(path)
-            _share(path, side)
-            # The file may have been replaced before it was marked as in use.
-            open_or_create(path, create=False)
+        if _is_older(path):
+            alone = _upgrade_alone(path, side)
+        _share(path, side)
+        # Opened after it was marked as in use: until then, it may be replaced.
+        _, upgraded = open_or_create(path, create=create)
     except BaseException:
-        if side is not None:
-            side.close()
+        side.close()
         raise
     return side, created, alone or upgraded
 
