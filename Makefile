@@ -8,7 +8,7 @@ N ?= 20000
 SEED ?= 1
 # More than two processors: tests also wait for programs.
 JOBS ?= 4
-FAST_JOBS ?= 4
+FAST_JOBS ?= 3
 
 .PHONY: help man-pages site dist demo demo-console demo-cluster serve test test-fast test-end-to-end coverage check format long bench hot-path bench-parts screens console-screens settings-page clean
 
@@ -58,24 +58,27 @@ serve: .venv/installed
 # Each start of a program would compile it anew if it could not be kept compiled.
 test test-fast test-end-to-end: export PYTHONDONTWRITEBYTECODE =
 
-# The tests, but for those from end to end. `make test T=tests/unit/grammar` runs a part.
+# The tests, but for those with real programs. `make test T=tests/unit/grammar` runs a part.
 test: .venv/developed
-	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --etcd \
-		$(or $(T),tests/unit tests/http tests/process tests/real)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal $(or $(T),tests/unit tests/http tests/process)
 
-# What a user does, with all their programs: browsers, clusters, examples, pages of docs/.
+# The tests with real programs: stores, directories, browsers, clusters, examples, pages of docs/.
 test-end-to-end: .venv/developed
-	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --etcd $(or $(T),tests/end_to_end)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal --etcd -m "real or end_to_end" \
+		$(or $(T),tests/real tests/end_to_end tests/unit/engine)
 
-# The tests that start no process, with a fifth of the random examples, on files in memory.
+# Tests without processes: three cases of each table, few random examples, no slow case; on files
+# in memory.
 test-fast: .venv/developed
 	$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm) $(BIN)/pytest --numprocesses $(FAST_JOBS) \
-		--dist worksteal --hypothesis-profile fast $(or $(T),tests/unit tests/http)
+		--dist worksteal --hypothesis-profile fast -m "not slow" --sample 3 \
+		$(or $(T),tests/unit tests/http)
 
-# The share of the lines that the tests without processes run; fails below the known share.
+# The share of the lines that the tests without processes run, with four times as many random
+# examples as `make test`; fails below the known share.
 coverage: .venv/developed
-	$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm) $(BIN)/pytest --numprocesses $(FAST_JOBS) \
-		--dist worksteal --hypothesis-profile fast --cov --cov-report=term:skip-covered \
+	$(if $(wildcard /dev/shm/.),TMPDIR=/dev/shm) $(BIN)/pytest --numprocesses $(JOBS) \
+		--dist worksteal --hypothesis-profile full --cov --cov-report=term:skip-covered \
 		$(or $(T),tests/unit tests/http)
 
 # The linter, the formatter and two type checkers.
@@ -157,7 +160,7 @@ long-conformance-etcd: .venv/developed
 
 # Ten minutes: kill -9 of two workers in the middle of changes, 500 times.
 long-kills: .venv/developed
-	HEADGATE_TEST_KILLS=500 $(BIN)/pytest -s tests/process/server/test_kill.py -k 2
+	HEADGATE_TEST_KILLS=500 $(BIN)/pytest -s tests/end_to_end/server/test_kill.py -k 2
 
 # Faults of the user store's file. Needs root, for a small disk, and Debian's faketime.
 long-faults: .venv/developed

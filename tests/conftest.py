@@ -29,6 +29,7 @@ from support.provider_fixtures import (  # noqa: F401  # fixtures
 )
 from support.raw_upstream import raw_upstream
 from support.recorder_upstream import recorder
+from support.sampling import sample
 from support.scripted_upstream import Script
 from support.sent_secrets import leaks
 from support.server_process import ServerProcess
@@ -41,10 +42,13 @@ if TYPE_CHECKING:
 Serve = Callable[..., LocalServer]
 
 
-# No example has a time limit: the machine may be busy. `fast`, for `make test-fast`, has a fifth of
-# the examples.
-settings.register_profile("default", deadline=None)
-settings.register_profile("fast", max_examples=20, deadline=None)
+# How many random examples a test tries; in CI the same ones each time. None has a time limit: the
+# machine may be busy.
+for name, examples in (("default", 25), ("fast", 10), ("full", 100)):
+    settings.register_profile(
+        name, max_examples=examples, deadline=None, derandomize="CI" in os.environ
+    )
+settings.load_profile("default")
 
 TESTS = Path(__file__).parent
 LAYERS = ("unit", "http", "process", "real", "end_to_end")
@@ -55,12 +59,16 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test with its layer: the folder that it is in."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks each test with its layer: the folder that it is in. Obeys --sample."""
     for item in items:
         layer = item.path.relative_to(TESTS).parts[0]
         assert layer in LAYERS, f"{item.path} is in no layer"
         item.add_marker(layer)
+    if most := config.getoption("--sample"):
+        chosen = sample(items, most)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = [item for item in items if item in chosen]
 
 
 def pytest_collection_finish() -> None:
@@ -118,18 +126,28 @@ def server_process(serve_process: Callable[..., ServerProcess]) -> ServerProcess
 STORES = ("memory", "sqlite", "shared", "two shared")
 
 
+STORE_SERVERS = ("etcd", "postgresql")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """With --etcd, tests of the contract of stores run on etcd and PostgreSQL, too."""
+    """With --etcd, tests of the contract of stores run on etcd and PostgreSQL, too.
+
+    With --sample, at most so many cases of each table run.
+    """
     parser.addoption(
         "--etcd", action="store_true", help="run tests of stores on etcd and PostgreSQL, too"
+    )
+    parser.addoption(
+        "--sample", type=int, default=0, metavar="N", help="run at most N cases of each table"
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `store` runs on every kind of store."""
     if "store_kind" in metafunc.fixturenames:
-        more = ("etcd", "postgresql") if metafunc.config.getoption("--etcd") else ()
-        metafunc.parametrize("store_kind", STORES + more)
+        servers = STORE_SERVERS if metafunc.config.getoption("--etcd") else ()
+        more = [pytest.param(name, marks=pytest.mark.real) for name in servers]
+        metafunc.parametrize("store_kind", [*STORES, *more])
 
 
 @pytest.fixture(scope="session")

@@ -215,6 +215,7 @@ def test_signing_out_redirects_with_the_state(openid: FakeOpenID) -> None:
     assert (claims["sub"], claims["sid"]) == ("ann", signed_in["sid"])
 
 
+@pytest.mark.slow
 def test_a_provider_can_use_tls(authority: trustme.CA) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)

@@ -161,6 +161,7 @@ def test_a_bad_cookie_beside_a_good_one_is_no_hindrance(running: LocalServer) ->
     assert send(running, "GET", "/api/whoami", cookie=good).status == 401  # it was replaced
 
 
+@pytest.mark.slow
 def test_the_use_of_the_previous_text_is_seen(running: LocalServer) -> None:
     key = make_key(running, {"name": "k", "user": "todd"})
     path = f"/api/keys/{key['id']}"

@@ -162,6 +162,7 @@ def test_a_form_of_another_site_makes_no_key(running: LocalServer) -> None:
     assert running.request("POST", "/api/keys", body, site, ROOT).status == 403
 
 
+@pytest.mark.slow
 def test_a_key_is_listed_rotated_and_revoked(running: LocalServer) -> None:
     first = make_key(running, {"name": "eu", "user": "todd", "ttlSeconds": 1000})
     assert "key" not in send(running, "GET", f"/api/keys/{first['id']}").json
@@ -187,6 +188,7 @@ def test_a_key_is_listed_rotated_and_revoked(running: LocalServer) -> None:
     assert not any(first["key"][4:] in text for text in statements)
 
 
+@pytest.mark.slow
 def test_keys_of_another_user_are_not_there(running: LocalServer) -> None:
     mine = make_key(running, {"name": "a", "user": "todd"})
     theirs = make_key(running, {"name": "a", "user": "ann"})
@@ -216,6 +218,7 @@ def test_a_key_is_no_person(running: LocalServer) -> None:
         assert (answer.status, answer.json["error"]) == (403, "an API key is not a person"), path
 
 
+@pytest.mark.slow
 def test_failures_by_keys_are_throttled_and_delay_no_valid_login(running: LocalServer) -> None:
     key = make_key(running, {"name": "a", "user": "todd"})["key"]
     revoked = make_key(running, {"name": "b", "user": "todd"})
@@ -228,6 +231,7 @@ def test_failures_by_keys_are_throttled_and_delay_no_valid_login(running: LocalS
     assert send(running, "GET", "/api/whoami", None, TODD).status == 200  # its first login
 
 
+@pytest.mark.slow
 def test_the_last_use_is_stored_without_a_change(running: LocalServer) -> None:
     key = make_key(running, {"name": "a", "user": "todd"})
     before = len(audit_records(running))

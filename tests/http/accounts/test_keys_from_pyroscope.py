@@ -64,6 +64,7 @@ def status(running: LocalServer, key: str, path: str = "/api/whoami") -> tuple[i
     return answer.status, answer.error if answer.status != 200 else ""
 
 
+@pytest.mark.slow
 def test_users_log_in_by_their_old_passwords(running: LocalServer, source: PyroscopeFile) -> None:
     source.add_user("ann", "Pw of ann", READ_ONLY)
     source.add_user("ünal", "Pw ünal", ADMIN)
@@ -85,6 +86,7 @@ def test_users_log_in_by_their_old_passwords(running: LocalServer, source: Pyros
     assert (profile["role"], profile["isExternal"]) == ("ReadOnly", False)
 
 
+@pytest.mark.slow
 def test_a_key_writes_and_reads_by_its_role(
     running: LocalServer, source: PyroscopeFile, store: Recorder
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_key_writes_and_reads_by_its_role(
     assert not any(key[4:] in text for key in (agent, reader, boss) for text in records)
 
 
+@pytest.mark.slow
 def test_a_key_is_accepted_wherever_a_password_or_a_token_is(
     running: LocalServer, source: PyroscopeFile
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_key_is_accepted_wherever_a_password_or_a_token_is(
     assert running.request("GET", path).json["method"] == "key"
 
 
+@pytest.mark.slow
 def test_bcrypt_verifies_the_first_use_of_many_connections_once(
     running: LocalServer, source: PyroscopeFile
 ) -> None:
@@ -139,6 +143,7 @@ def test_bcrypt_verifies_the_first_use_of_many_connections_once(
     assert (listed["prefix"], listed["createdBy"]) == (key[:12], "Pyroscope")
 
 
+@pytest.mark.slow
 def test_guesses_at_a_key_are_throttled_as_those_at_a_password(
     running: LocalServer, source: PyroscopeFile
 ) -> None:
@@ -157,6 +162,7 @@ def test_guesses_at_a_key_are_throttled_as_those_at_a_password(
     assert status(running, other) == (200, "")  # a key that was used before never waits
 
 
+@pytest.mark.slow
 def test_a_key_that_is_no_longer_valid_is_rejected(
     running: LocalServer, source: PyroscopeFile
 ) -> None:
@@ -174,6 +180,7 @@ def test_a_key_that_is_no_longer_valid_is_rejected(
         assert status(running, text) == (401, "invalid API key")
 
 
+@pytest.mark.slow
 def test_a_command_says_what_an_imported_key_is(
     running: LocalServer, source: PyroscopeFile
 ) -> None:

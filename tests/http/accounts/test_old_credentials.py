@@ -27,6 +27,7 @@ def at_once(accepted: Accepted, expected: set[str]) -> None:
     assert accepted() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remembered", [False, True])
 @pytest.mark.parametrize("name", CHANGES)
 def test_old_credentials_are_refused_by_the_next_request(

@@ -27,6 +27,7 @@ def whoami(server: Server, cookie: str) -> Answer:
     return send(server, "GET", "/api/whoami", cookie=cookie)
 
 
+@pytest.mark.slow
 def test_a_person_signs_in_and_out(running: LocalServer) -> None:
     answer = send(running, "POST", "/api/session", {"user": "todd", "password": "s3cret"}, None)
     token = cookie_of(answer)
@@ -192,6 +193,7 @@ def test_several_cookies_count_if_all_valid_ones_are_of_one_user(running: LocalS
         assert ("Set-Cookie" in answer.headers) == (status == 401)
 
 
+@pytest.mark.slow
 def test_people_see_and_end_their_own_sessions(running: LocalServer) -> None:
     here, there, third = (sign_in(running, *TODD) for _ in range(3))
     listed = send(running, "GET", "/api/user/sessions", cookie=here).json
@@ -211,6 +213,7 @@ def test_people_see_and_end_their_own_sessions(running: LocalServer) -> None:
     assert whoami(running, here).status == 200 and whoami(running, third).status == 401
 
 
+@pytest.mark.slow
 def test_administrators_end_sessions_of_others(running: LocalServer) -> None:
     tokens = [sign_in(running, *TODD) for _ in range(3)]
     found = send(running, "GET", "/api/sessions?user=todd&limit=2", login=ROOT).json

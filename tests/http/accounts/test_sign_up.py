@@ -30,6 +30,7 @@ def sign_up(server: LocalServer, content: Any, **headers: str) -> Answer:
     return send(server, "POST", "/signup", content, None, headers=headers)
 
 
+@pytest.mark.slow
 def test_sign_up_is_off_unless_it_is_switched_on(server: LocalServer) -> None:
     server.bootstrap()
     assert sign_up(server, body()).json["error"] == "sign-up is disabled"
@@ -37,6 +38,7 @@ def test_sign_up_is_off_unless_it_is_switched_on(server: LocalServer) -> None:
     assert "Create an account" not in page_text(Visitor(server).get("/login"))
 
 
+@pytest.mark.slow
 def test_an_account_waits_until_an_administrator_approves_it(serve: Serve) -> None:
     settings = {
         **ON,
@@ -130,6 +132,7 @@ def test_only_so_many_accounts_wait(serve: Serve) -> None:
     assert statuses == [202, 202, 503]
 
 
+@pytest.mark.slow
 def test_a_person_signs_up_and_is_approved_by_the_pages(serve: Serve) -> None:
     server = serve(**ON, **{"HEADGATE_AUTH_SIGNUP_DATABASES": "shop"}).bootstrap(
         "CREATE DATABASE shop"

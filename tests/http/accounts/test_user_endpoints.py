@@ -126,6 +126,7 @@ def test_grants_are_replaced_in_one_transaction(running: LocalServer) -> None:
     assert send(running, "GET", path.removesuffix("/grants")).json["admin"]
 
 
+@pytest.mark.slow
 def test_an_administrator_changes_others_and_not_the_own_account(running: LocalServer) -> None:
     root, todd = id_of(running, "root"), id_of(running, "todd")
     for method, suffix, content in (
@@ -159,6 +160,7 @@ def id_of_as(server: LocalServer, name: str, login: tuple[str, str]) -> str:
     return str(found["id"])
 
 
+@pytest.mark.slow
 def test_a_disabled_user_is_refused_on_every_way(running: LocalServer) -> None:
     key = make_key(running, {"name": "k", "user": "todd"})["key"]
     token = sign_in(running, *TODD)

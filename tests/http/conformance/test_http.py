@@ -38,6 +38,7 @@ def scenarios() -> Iterator[Any]:
             yield pytest.param(scenario, id=f"{path.stem[:2]}-{scenario['name']}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", list(scenarios()))
 def test_it_answers_as_recorded(serve: Callable[..., Server], scenario: dict[str, Any]) -> None:
     # Some scenarios drop the last administrator, which InfluxDB allows. One has a statement that

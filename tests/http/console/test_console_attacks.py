@@ -39,6 +39,7 @@ def root(running: LocalServer) -> Visitor:
     return Visitor(running, *ROOT)
 
 
+@pytest.mark.slow
 def test_names_of_databases_are_known_to_those_with_rights_on_them_only(root: Visitor) -> None:
     todd, ann = Visitor(root.server, *TODD), Visitor(root.server, *ANN)
     assert page_text(todd.get("/console/?format=csv")).split() == ["user,admin,shop", "todd,,READ"]
@@ -64,6 +65,7 @@ def test_a_login_that_the_browser_adds_does_not_replace_the_session(
     assert Visitor(root.server).get("/console/users?u=root&p=Toor-1", **headers).status == 303
 
 
+@pytest.mark.slow
 def test_a_right_that_is_given_on_a_databases_page_changes_no_other(root: Visitor) -> None:
     root.server.query("GRANT READ ON logs TO todd")
     path, form = "/console/databases/1", {"user": "todd", "privilege": "WRITE"}
@@ -75,6 +77,7 @@ def test_a_right_that_is_given_on_a_databases_page_changes_no_other(root: Visito
     assert grants == [["shop", "NO PRIVILEGES"], ["logs", "READ"]]
 
 
+@pytest.mark.slow
 def test_all_choices_of_a_refused_form_are_kept(root: Visitor) -> None:
     for number in range(110):
         root.server.query(f"CREATE DATABASE z{number:03}")
@@ -94,6 +97,7 @@ def test_all_choices_of_a_refused_form_are_kept(root: Visitor) -> None:
     assert re.search(r'name="verified" value="yes" checked', page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["users", "databases", "keys"])
 def test_an_address_with_a_number_of_any_length_is_not_found(root: Visitor, name: str) -> None:
     for digits in ("9" * 19, "9" * 5000, "-1", "1e3", "٣"):
@@ -112,6 +116,7 @@ def test_a_client_that_leaves_is_no_fault(root: Visitor) -> None:
     poll_until(lambda: "status=499" in root.server.log(), "it is written")
 
 
+@pytest.mark.slow
 def test_the_message_of_a_change_fits_into_a_cookie(root: Visitor) -> None:
     name = "長" * 340
     made = send(root.server, "POST", "/api/users", {"name": name})
@@ -124,6 +129,7 @@ def test_the_message_of_a_change_fits_into_a_cookie(root: Visitor) -> None:
     assert "Rights changed." in page_text(root.follow(answer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["a\nb", "c\rd", "n\x00l", "two  blanks", " at the ends ", "nb\xa0sp", "\u202erlo"]
 )
@@ -156,6 +162,7 @@ def test_a_wrong_password_keeps_the_page_that_was_asked_for(running: LocalServer
     assert 'name="redirect" value="/console/users"' in page and 'value="root"' in page
 
 
+@pytest.mark.slow
 def test_what_is_refused_in_the_console_and_in_the_api_is_in_the_audit(root: Visitor) -> None:
     todd = Visitor(root.server, *TODD)
     assert todd.post("/console/users/2/drop", {"confirm": "todd"}).status == 403
@@ -184,12 +191,14 @@ def test_a_list_is_paged_also_below_a_refused_form(serve: Serve) -> None:
     assert 'href="/console/keys?after=1"' in page
 
 
+@pytest.mark.slow
 def test_an_expired_key_gives_no_access(root: Visitor) -> None:
     make_key(root.server, {"name": "soon", "user": "todd", "ttlSeconds": 1})
     path = "/console/databases/1"
     poll_until(lambda: "soon" not in page_text(root.get(path)), "it expires after a second")
 
 
+@pytest.mark.slow
 def test_a_cell_of_the_csv_is_no_formula(root: Visitor) -> None:
     for name in ("=1+1", " =1+1", "＝1+1", "@x", "-1"):
         assert send(root.server, "POST", "/api/users", {"name": name}).status == 201
@@ -199,6 +208,7 @@ def test_a_cell_of_the_csv_is_no_formula(root: Visitor) -> None:
     }
 
 
+@pytest.mark.slow
 def test_behind_a_proxy_with_https_the_addresses_have_https(serve: Serve) -> None:
     server = serve(HEADGATE_HTTP_TRUSTED_PROXIES="127.0.0.1").bootstrap(SETUP)
     root = Visitor(server, *ROOT)
@@ -258,6 +268,7 @@ def test_a_store_that_refuses_is_an_error_of_the_form(serve: Serve, tmp_path: Pa
         assert send(server, "GET", "/api/access").json["databases"] == []
 
 
+@pytest.mark.slow
 def test_no_address_that_a_page_makes_has_a_login(serve: Serve) -> None:
     server = serve(HEADGATE_CONSOLE_PAGE_SIZE="1").bootstrap(SETUP)
     login = "u=root&p=Toor-1&auth_token=a.b.c"

@@ -95,6 +95,7 @@ def state(server: Server) -> list[object]:
     return [users, sessions, *(send(server, "GET", path).json for path in paths)]
 
 
+@pytest.mark.slow
 def test_each_form_does_what_it_says_and_names_the_session_in_the_audit(root: Visitor) -> None:
     for form in FORMS:
         answer = root.post(form.path, form.fields)
@@ -121,6 +122,7 @@ def test_no_form_does_anything_for_others_than_administrators(
     assert state(running) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.path} {form.audit[:12]}")
 @pytest.mark.parametrize(
     "headers",
@@ -143,6 +145,7 @@ def test_no_form_of_another_site_does_anything(
     assert state(root.server) == before
 
 
+@pytest.mark.slow
 def test_rights_are_saved_together_and_the_page_shows_the_statements(root: Visitor) -> None:
     form = rights_form(root, TODD_ID)
     assert (form[f"grant.{SHOP}"], form[f"grant.{LOGS}"]) == ("READ", "NONE")
@@ -159,6 +162,7 @@ def test_rights_are_saved_together_and_the_page_shows_the_statements(root: Visit
     assert "Nothing to change." in page_text(again)
 
 
+@pytest.mark.slow
 def test_a_change_in_between_is_shown_and_not_overwritten(root: Visitor) -> None:
     form = rights_form(root, TODD_ID) | {f"grant.{SHOP}": "WRITE"}
     root.server.query("GRANT READ ON logs TO todd")
@@ -177,6 +181,7 @@ def test_a_change_in_between_is_shown_and_not_overwritten(root: Visitor) -> None
     assert root.server.query("SHOW GRANTS FOR todd").rows()[0] == ["shop", "WRITE"]
 
 
+@pytest.mark.slow
 def test_the_last_administrator_is_kept_and_the_page_says_why(root: Visitor) -> None:
     page = page_text(root.get("/console/users/1"))
     assert "This is the last administrator that can log in." in page
@@ -209,6 +214,7 @@ def test_a_drop_needs_the_name(root: Visitor) -> None:
     assert root.server.query("SHOW DATABASES").rows() == [["shop"], ["logs"]]
 
 
+@pytest.mark.slow
 def test_a_refused_form_keeps_what_was_typed_but_no_password(root: Visitor) -> None:
     typed = {"name": "todd", "password_kind": "typed", "password": "pw-todd-9", "role": "agent"}
     answer = root.post("/console/users/new", typed | {"email": "nonsense"})
@@ -231,6 +237,7 @@ def test_a_generated_password_is_shown_once_and_logs_in(root: Visitor) -> None:
     assert password not in page_text(root.get(f"/console/users/{id}"))
 
 
+@pytest.mark.slow
 def test_a_key_is_shown_once_with_the_rights_that_the_form_chose(root: Visitor) -> None:
     form = {"user": "todd", "name": "eu", "scope": "chosen", "lifetime": "week"}
     assert root.post("/console/keys/new", form).status == 400, "no database is chosen"
@@ -266,6 +273,7 @@ def test_a_person_makes_keys_within_their_rights(running: LocalServer) -> None:
     assert running.query("SHOW DATABASES", ("todd", text)).rows() == [["shop"]]
 
 
+@pytest.mark.slow
 def test_a_person_changes_profile_and_password(running: LocalServer) -> None:
     todd, other = Visitor(running, *TODD), Visitor(running, *TODD)
     page = todd.follow(todd.post("/console/account", {"email": "t@x.example", "full_name": "T"}))
@@ -284,6 +292,7 @@ def test_a_person_changes_profile_and_password(running: LocalServer) -> None:
     assert running.query("SHOW DATABASES", ("todd", "n3w-pass")).status == 200
 
 
+@pytest.mark.slow
 def test_sessions_are_ended_by_their_owner_and_by_administrators(
     root: Visitor, running: LocalServer
 ) -> None:
@@ -315,6 +324,7 @@ def test_rights_count_from_the_next_request_on(root: Visitor, running: LocalServ
     assert todd.get("/console/account").status == 303
 
 
+@pytest.mark.slow
 def test_the_audit_is_filtered(root: Visitor) -> None:
     root.server.query("SHOW USERS", TODD)
     root.server.query("SHOW USERS", ("todd", "wrong-1"))
@@ -338,6 +348,7 @@ def test_guesses_on_the_page_are_throttled_with_those_elsewhere(serve: Serve) ->
     assert "Too many wrong passwords. Try again in" in page_text(last)
 
 
+@pytest.mark.slow
 def test_forms_of_any_content_are_answered(root: Visitor) -> None:
     bodies = (b"", b"%", b"a=%ff", b"name=%00", b"user=%00&name=%00", b"&&&=", b"x" * 2_000_000)
     headers = {

@@ -43,6 +43,7 @@ def test_a_message_of_another_session_is_not_shown(root: Visitor, running: Local
     assert "Database created." in page_text(root.get("/console/databases"))
 
 
+@pytest.mark.slow
 def test_two_answers_to_one_question_are_refused(root: Visitor) -> None:
     user = {"name": "bob", "password_kind": "generated", "password": "typed-1"}
     answer = root.post("/console/users/new", user)

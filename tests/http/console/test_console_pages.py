@@ -57,6 +57,7 @@ def todd(running: LocalServer) -> Visitor:
     return Visitor(running, *TODD)
 
 
+@pytest.mark.slow
 def test_pages_for_administrators_are_forbidden_to_others(root: Visitor, todd: Visitor) -> None:
     make_key(root.server, {"name": "eu", "user": "todd"})
     for path in ALL_PAGES:
@@ -89,6 +90,7 @@ def test_the_sign_in_page_leads_on_a_person_that_is_signed_in(
     assert todd.get("/login").status == 200
 
 
+@pytest.mark.slow
 def test_a_person_without_the_admin_flag_sees_their_own_only(root: Visitor, todd: Visitor) -> None:
     key = make_key(root.server, {"name": "of root"})
     make_key(root.server, {"name": "of todd", "user": "todd"})
@@ -172,6 +174,7 @@ def test_every_page_has_the_headers_that_protect_it(root: Visitor) -> None:
         assert "Access-Control-Allow-Origin" not in headers
 
 
+@pytest.mark.slow
 def test_static_files_may_be_cached_by_the_hash_in_their_address(root: Visitor) -> None:
     page = page_text(root.get("/console/"))
     for name in ("console.css", "console.js", "icon.svg"):
@@ -204,6 +207,7 @@ def test_the_table_shows_what_each_user_may_do(root: Visitor) -> None:
     assert "No database has this in the name." in page_text(root.get("/console/?db=nix"))
 
 
+@pytest.mark.slow
 def test_the_table_is_paged_by_users_and_databases(serve: Serve) -> None:
     server = serve(HEADGATE_CONSOLE_PAGE_SIZE="3", HEADGATE_CONSOLE_DATABASES_SHOWN="2").bootstrap()
     for number in range(5):
@@ -239,6 +243,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_text_on_every_page(root: Visitor, name: str) -> None:
     server = root.server

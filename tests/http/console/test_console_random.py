@@ -46,6 +46,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     server.stop()
 
 
+@pytest.mark.slow
 @given(
     method=st.sampled_from(["GET", "POST"]),
     path=st.sampled_from(PATHS) | st.text(max_size=20).map(lambda it: "/console/" + quote(it)),

@@ -186,11 +186,13 @@ def world(running: World) -> Iterator[World]:
     poll_until(running.free, "the budget did not come back")
 
 
+@pytest.mark.slow
 def test_what_fits_is_answered_again_and_again(world: World) -> None:
     for _ in range(5):
         assert world.free()
 
 
+@pytest.mark.slow
 def test_the_first_answer_above_it_is_refused_for_now(world: World) -> None:
     world.script.answers[A] = sends(encoded("csv", TOO_LARGE))
     for _ in range(3):
@@ -261,6 +263,7 @@ def leaving(world: World, text: str, version: str, **fields: str) -> socket.sock
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("version", "fields"), [("1.0", {}), ("1.1", {"chunked": "true"})], ids=["1.0", "chunked"]
 )

@@ -137,6 +137,7 @@ def test_an_answer_without_its_end_never_looks_whole(world: ScriptedGateway, nam
     assert not got.whole or BROKEN.encode() in got.body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failing", "error"),
     [

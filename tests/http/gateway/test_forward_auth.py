@@ -113,6 +113,7 @@ def test_guesses_are_counted_for_the_client_and_not_for_the_proxy(server: Server
     assert guess("10.9.9.8", ANN[1]) == 200
 
 
+@pytest.mark.slow
 def test_guesses_from_elsewhere_delay_no_client_that_logged_in_before(server: Server) -> None:
     def ask(address: str, login: tuple[str, str]) -> int:
         headers = {"X-Original-URI": QUERY, "X-Original-Method": "GET", "X-Real-IP": address}
@@ -242,6 +243,7 @@ READS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_change_that_a_page_of_another_site_sent_is_refused(server: Server, kind: str) -> None:
     def ask(change: tuple[str, str, str], fields: dict[str, str]) -> tuple[int, str]:

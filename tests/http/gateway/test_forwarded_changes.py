@@ -95,6 +95,7 @@ READS = (
 )
 
 
+@pytest.mark.slow
 def test_a_change_is_recorded_before_it_is_sent(gateway: Server, script: Script) -> None:
     expected: list[tuple[str, str, str]] = []
     before: list[list[tuple[str, str, str]]] = []
@@ -132,6 +133,7 @@ def test_an_asynchronous_change_is_recorded(gateway: Server, script: Script) -> 
     assert changes(gateway) == [("ann", TEXT, FORWARDED)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failing", "error"),
     [
@@ -159,6 +161,7 @@ def test_a_change_that_fails_has_a_second_record(
     assert sum(record.count for record in failed) == len(expected)
 
 
+@pytest.mark.slow
 def test_reads_and_writes_have_no_record(gateway: Server) -> None:
     for text in READS:
         assert fetch(gateway, text, ANN, db="a").status == 200
@@ -206,6 +209,7 @@ STATEMENTS: tuple[tuple[str, dict[str, object]], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("login", [ROOT, BOB], ids=["allowed", "denied"])
 @pytest.mark.parametrize("failing", [False, True], ids=["succeeds", "fails"])
 def test_logins_in_urls_reach_the_store_and_nothing_else(

@@ -167,6 +167,7 @@ WORDS = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]
 LABELS = st.dictionaries(st.one_of(st.sampled_from(["db", "exported_db"]), WORDS), WORDS)
 
 
+@pytest.mark.slow
 @given(LABELS)
 def test_no_label_of_json_is_lost(labels: dict[str, str]) -> None:
     line = json.dumps({"metric": labels, "values": [1]}).encode()

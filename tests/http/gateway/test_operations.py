@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from headgate_engine import Principal, User
 from headgate_server.gateway.errors import UserLimitExceeded
 from headgate_server.gateway.user_limits import UserLimits
@@ -18,6 +20,7 @@ QUERY = "/prometheus/api/v1/query"
 PUSH = "/api/v1/push"
 
 
+@pytest.mark.slow
 def test_a_user_has_so_many_requests_under_way_and_others_their_own(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -71,6 +74,7 @@ def test_a_rate_is_a_second_s_worth_at_once_and_then_so_many_a_second() -> None:
     assert taken() == 3
 
 
+@pytest.mark.slow
 def test_a_rate_holds_over_http(serve: Callable[..., Server], tmp_path: Path) -> None:
     with recorder() as store:
         table = upstream("mimir", urls=[store.url])

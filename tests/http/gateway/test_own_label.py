@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
+
 from headgate_server.upstream.snappy import compress
 from support.gateway_fixtures import ANN, TWO, configured, upstream
 from support.recorder_upstream import recorder
@@ -13,6 +15,7 @@ from support.servers import Server
 ROUTE = {"methods": ["POST"], "paths": ["/datadog/api/v1/series"], "privilege": "WRITE"}
 
 
+@pytest.mark.slow
 def test_a_format_in_which_labels_are_not_found_is_refused(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:

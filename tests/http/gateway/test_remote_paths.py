@@ -52,6 +52,7 @@ ANSWERS = [
 ]
 
 
+@pytest.mark.slow
 @needs_influxd
 def test_each_path_of_influxdb_is_served_or_refused_with_a_sentence(
     serve: Callable[..., Server], tmp_path: Path
@@ -69,6 +70,7 @@ def test_each_path_of_influxdb_is_served_or_refused_with_a_sentence(
         assert server.request("POST", f"{WRITE}?db=a", b"no snappy", basic=ANN).status == 400
 
 
+@pytest.mark.slow
 @needs_influxd
 def test_writers_that_are_only_to_wait_receive_503(
     serve: Callable[..., Server], tmp_path: Path

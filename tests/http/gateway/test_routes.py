@@ -44,6 +44,7 @@ def asked(server: Server, method: str, path: str, login: tuple[str, str] | None 
     return server.request("GET", "/auth/nginx/asked", None, headers, login)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ADAPTERS)
 def test_what_is_served_is_what_another_proxy_is_let_serve(
     serve: Callable[..., Server], tmp_path: Path, protocol: str
@@ -92,6 +93,7 @@ def test_the_paths_that_need_no_login_need_none_when_asked(
     assert asked(guarded, "GET", "/ping").headers["X-Auth-User"] == "root"
 
 
+@pytest.mark.slow
 def test_auth_is_there_only_where_something_is_to_be_asked_about(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ def test_log_and_figures_name_the_route_and_not_the_path(
         assert f'route="gateway m {pattern}"' in log and "nothing" not in log
 
 
+@pytest.mark.slow
 def test_a_missing_privilege_is_no_missing_database(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -183,6 +186,7 @@ def test_a_path_with_parameters_in_a_segment_is_refused(
         assert store.heard == []
 
 
+@pytest.mark.slow
 def test_no_client_makes_labels_without_bound() -> None:
     metrics = Metrics()
     metrics.show_cortex_names()

@@ -76,6 +76,7 @@ def test_health_tells_when_a_store_is_back(serve: Callable[..., Server], tmp_pat
         poll_until(lambda: health(server)[0] == 200, "it stays away")
 
 
+@pytest.mark.slow
 def test_the_log_names_address_and_reason_and_clients_hear_of_neither(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:

@@ -147,6 +147,7 @@ def test_a_tail_without_the_right_is_refused_before_it_begins(server: Server, po
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_tail_is_cut_off_when_its_right_is_revoked(server: Server, port: int) -> None:
     async def run() -> None:
         async with querier(port, []), tailing(server) as tail, tailing(server, login=BOB) as other:
@@ -159,6 +160,7 @@ def test_a_tail_is_cut_off_when_its_right_is_revoked(server: Server, port: int) 
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_tail_by_a_key_is_cut_off_when_the_key_is_revoked(server: Server, port: int) -> None:
     made = make_key(server, {"name": "logs", "user": "ann", "grants": {"a": "READ"}})
     login = ("api_key", made["key"])
@@ -189,6 +191,7 @@ def test_the_end_of_the_server_is_the_end_of_the_tail(server: Server, port: int)
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_ends_the_stores_end(server: Server, port: int) -> None:
     heard: list[ServerConnection] = []
 
@@ -278,6 +281,7 @@ def test_a_client_that_does_not_wait_for_the_handshake_is_refused(
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.slow
 def test_neither_guesses_nor_a_reload_keep_a_tail_open(
     serve: Callable[..., Server], tmp_path: Path, port: int
 ) -> None:

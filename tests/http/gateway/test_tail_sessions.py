@@ -55,6 +55,7 @@ def test_a_session_opens_a_tail_where_cookies_count_for_stores(
     assert refused.value.response.status_code == 401
 
 
+@pytest.mark.slow
 def test_a_tail_outlasts_the_token_that_opened_it(
     serve: Callable[..., Server], tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_tail_outlasts_the_token_that_opened_it(
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_tail_for_a_user_that_a_proxy_names_begins_no_sessions(
     serve: Callable[..., Server], tmp_path: Path, port: int
 ) -> None:

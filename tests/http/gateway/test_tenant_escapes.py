@@ -66,6 +66,7 @@ def _result() -> bytes:
     return head + body
 
 
+@pytest.mark.slow
 def test_a_reload_breaks_nothing_off_that_waits(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_reload_breaks_nothing_off_that_waits(
             read_until(line, b"HTTP/1.1 504 ")
 
 
+@pytest.mark.slow
 def test_what_goes_on_without_a_client_counts(serve: Callable[..., Server], tmp_path: Path) -> None:
     held = Held()
     with raw_upstream(held) as store:
@@ -128,6 +130,7 @@ def test_a_request_of_a_client_that_left_is_ended(
         assert "unexpected" not in server.log()
 
 
+@pytest.mark.slow
 def test_large_answers_are_handed_on_one_after_the_other(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -141,6 +144,7 @@ def test_large_answers_are_handed_on_one_after_the_other(
         assert [result["statement_id"] for result in results] == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_a_saturated_address_is_not_the_only_one(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -182,6 +186,7 @@ def test_a_fragment_is_no_part_of_a_database(serve: Callable[..., Server], tmp_p
             assert answer.status == 403, query
 
 
+@pytest.mark.slow
 def test_a_client_of_caddy_does_not_choose_the_address_of_guesses(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -269,6 +274,7 @@ def test_unless_configured_data_is_dropped_only_by_the_influxdb_that_is_asked(
         assert server.query("SHOW GRANTS FOR ann").rows() == []
 
 
+@pytest.mark.slow
 def test_where_one_store_keeps_it_and_fails_it_is_not_dropped(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:

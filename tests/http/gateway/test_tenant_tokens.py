@@ -38,6 +38,7 @@ from support.tenant_fixtures import (
 from support.waiting import poll_until
 
 
+@pytest.mark.slow
 def test_g15_a_secret_signs_and_nothing_else_does(
     serve: Callable[..., Server], tmp_path: Path, parts: Parts
 ) -> None:
@@ -69,6 +70,7 @@ def test_g15_a_secret_signs_and_nothing_else_does(
             assert ask(server, QUERY, bad) == 401
 
 
+@pytest.mark.slow
 def test_g16_tokens_in_other_headers(serve: Callable[..., Server], parts: Parts) -> None:
     flag = "-gateway.auth.jwt-extra-headers=X-Id-Token, X-Amzn-Oidc-Data"
     server = serve(*seed_flags(parts, "mimir", flag))
@@ -163,6 +165,7 @@ def test_g19_to_g22_loki_may_have_its_own(
     assert parts["loki"].last.tenant == "everyone"
 
 
+@pytest.mark.slow
 def test_g23_a_key_set_that_comes_later(
     serve: Callable[..., Server], tmp_path: Path, parts: Parts
 ) -> None:
@@ -243,6 +246,7 @@ jwk-set-value = '{jwks(made.key("issuer")).decode()}'
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", [True, False])
 @pytest.mark.parametrize(
     ("beside", "claims", "reason"),
@@ -293,6 +297,7 @@ def test_a_token_of_a_user_is_still_the_shared_secrets(
     assert "signature is invalid" in server.log()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lifetime", ["0s", "60m"])
 def test_a_key_that_left_the_set_is_refused_at_once(lifetime: str) -> None:
     pair, other = made.key("leaves"), made.key("stays")

@@ -89,6 +89,7 @@ ROUTES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["mimir", "loki", "prometheus", "pyroscope"], indirect=True)
 def test_each_route_needs_what_it_needs_and_reaches_its_part(
     world: World, request: pytest.FixtureRequest
@@ -130,6 +131,7 @@ def test_each_route_needs_what_it_needs_and_reaches_its_part(
             assert {one.tenant for one in record.heard} <= {"a"}, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["mimir"], indirect=True)
 def test_a_tenant_is_wished_for_and_never_taken(world: World) -> None:
     server, parts = world
@@ -182,6 +184,7 @@ TRICKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["mimir"], indirect=True)
 def test_no_header_makes_a_user_another_tenant(world: World) -> None:
     server, parts = world
@@ -218,6 +221,7 @@ def test_paths_that_can_be_read_in_two_ways_are_refused(world: World) -> None:
     assert heard(parts) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["mimir"], indirect=True)
 def test_the_request_arrives_as_it_was_sent(world: World) -> None:
     server, parts = world
@@ -242,6 +246,7 @@ def test_the_request_arrives_as_it_was_sent(world: World) -> None:
     assert asked.body == b"query=1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["mimir"], indirect=True)
 def test_the_answer_arrives_as_it_was_given(world: World) -> None:
     server, parts = world
@@ -303,6 +308,7 @@ def test_refusals_are_such_as_prometheus_clients_know(world: World) -> None:
     assert wrong.status == 405 and wrong.headers["Allow"] == "GET, POST"
 
 
+@pytest.mark.slow
 def test_reading_all_tenants_of_a_user_together(
     serve: Callable[..., Server], tmp_path: Path, parts: dict[str, Recorder]
 ) -> None:

@@ -43,6 +43,7 @@ def plain(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
+@pytest.mark.slow
 def test_01_headers_that_name_a_user(server: Server, store: Recorder) -> None:
     """Headers of other programs, on every protocol. Spellings, Connection: test_tenants.py."""
     spoofed = [
@@ -59,6 +60,7 @@ def test_01_headers_that_name_a_user(server: Server, store: Recorder) -> None:
         assert said.get("x-scope-orgid", "a") == "a"
 
 
+@pytest.mark.slow
 def test_02_parameters_that_two_read_in_two_ways(server: Server, store: Recorder) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     multipart = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -125,6 +127,7 @@ def test_03_labels_that_widen(server: Server, store: Recorder) -> None:
         )
 
 
+@pytest.mark.slow
 def test_04_tokens(server: Server, store: Recorder) -> None:
     """test_tenant_tokens.py tests forms, times and audiences: g15 to g27."""
     pair = made.key("attack")
@@ -156,6 +159,7 @@ def test_04_tokens(server: Server, store: Recorder) -> None:
     assert server.request("GET", QUERY, None, {"Authorization": f"Bearer {kid}"}).status == 200
 
 
+@pytest.mark.slow
 def test_05_logins_that_are_none(server: Server, store: Recorder) -> None:
     for value in (
         *("Basic", "Basic !", "Basic " + "A" * 10_000, "Bearer", "Bearer " + "x" * 10_000),
@@ -179,6 +183,7 @@ def test_06_no_answer_tells_which_users_exist(server: Server) -> None:
     assert foreign.body.replace(b" b", b" x") == missing.body
 
 
+@pytest.mark.slow
 def test_07_secrets_are_nowhere(server: Server, store: Recorder) -> None:
     """Searches the metrics for secrets. After all tests, all logs are searched too."""
     text = made.token(SECRET.encode(), {"tenant_id": "a", "exp": int(time.time()) + 60}, "HS256")

@@ -213,6 +213,7 @@ def test_what_was_sent_ahead_is_no_answer_to_the_next() -> None:
         assert len(store.requests) == 3
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.binary(max_size=300), st.booleans())
 def test_noise_is_never_a_fault_of_ours(noise: bytes, headed: bool) -> None:
@@ -284,6 +285,7 @@ def test_a_header_is_one_header(value: str) -> None:
         assert store.heard == []
 
 
+@pytest.mark.slow
 def test_tls_is_verified_by_the_configured_authority(tmp_path: Path) -> None:
     ours, others = trustme.CA(), trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -130,6 +130,7 @@ def asked(server: Server, what: str) -> tuple[int, str]:
     return answer.status, answer.error if answer.status >= 400 else ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_are_told_as_such(serve: Callable[..., Server], tmp_path: Path, fault: str) -> None:
     answer, *expected = FAULTS[fault]
@@ -201,6 +202,7 @@ def test_a_write_is_sent_once(serve: Callable[..., Server], tmp_path: Path) -> N
         assert len(one.requests) + len(two.requests) == before + 4
 
 
+@pytest.mark.slow
 def test_addresses_take_turns_and_one_that_is_away_is_left_out(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:

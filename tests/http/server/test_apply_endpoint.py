@@ -103,6 +103,7 @@ def test_only_administrators_apply_and_no_page_of_another_site(running: LocalSer
     assert ["todd", False] in running.query("SHOW USERS", ROOT).rows()
 
 
+@pytest.mark.slow
 def test_a_body_above_the_limit_is_refused(running: LocalServer) -> None:
     assert post(running, b" " * ((1 << 24) + 1)).status == 413
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jwt
+import pytest
 
 from headgate_engine import AuditRecord, SqliteStore
 from support.local_server import LocalServer
@@ -56,6 +57,7 @@ def test_failed_logins_are_recorded_with_user_address_and_reason(
     ]
 
 
+@pytest.mark.slow
 def test_many_failures_are_one_record_that_counts(server: Server) -> None:
     server.bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
     for number in range(40):
@@ -107,6 +109,7 @@ def test_an_audit_file_that_cannot_be_written_stops_the_start(tmp_path: Path) ->
     assert not (tmp_path / "s.db").exists()
 
 
+@pytest.mark.slow
 def test_what_is_too_old_is_forgotten(serve: Callable[..., Server]) -> None:
     server = serve().bootstrap("CREATE DATABASE a", "CREATE DATABASE b")
     server.stop()

@@ -251,6 +251,7 @@ def test_csv_that_is_asked_for_again_is_as_it_was(server: Server) -> None:
         assert said.endswith(f"\r\nname,tags,database,privilege\n,,db,{privilege}\n".encode())
 
 
+@pytest.mark.slow
 def test_what_comes_together_is_answered_each_for_itself(server: Server) -> None:
     server.query("CREATE USER dora WITH PASSWORD 'x'; GRANT WRITE ON other TO dora")
     wanted = {

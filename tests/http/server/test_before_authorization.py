@@ -47,6 +47,7 @@ def server(
         yield configured(serve, tmp_path, table).bootstrap(*TWO.split(";"))
 
 
+@pytest.mark.slow
 def test_a_query_of_too_many_tokens_is_refused_in_influxdbs_form(server: Server) -> None:
     for text in (MANY, f"SHOW DATABASES; {MANY}", f"{MANY}; SHOW USERS", MANY.replace(",", "+")):
         for login in (ANN, ROOT):
@@ -72,6 +73,7 @@ DENIED = (
 )
 
 
+@pytest.mark.slow
 def test_what_stands_behind_a_denied_statement_is_not_parsed(server: Server) -> None:
     for text in DENIED:
         for fields in FIELDS:
@@ -188,6 +190,7 @@ def test_nothing_is_done_for_a_client_that_left_before_its_turn(tmp_path: Path) 
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_one_user_takes_a_part_of_the_queue(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as (service, slow):

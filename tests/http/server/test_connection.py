@@ -60,6 +60,7 @@ def test_a_request_in_time_is_answered_on_the_same_connection(quick: Server) -> 
         read_until(line, b"204 No Content", 2)
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_its_answer_is_disconnected(quick: Server) -> None:
     users = "; ".join(f"CREATE DATABASE d{i:04}_{'x' * 200}" for i in range(500))
     assert quick.query(users).status == 200

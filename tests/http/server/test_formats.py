@@ -109,6 +109,7 @@ def test_chunks_are_documents_of_their_own(root: Server) -> None:
     assert body.count(b"\n") == 3
 
 
+@pytest.mark.slow
 def test_chunks_come_as_they_are_made_and_stop_when_the_client_leaves(root: Server) -> None:
     statements = "%3B".join(f"CREATE+USER+u{i}+WITH+PASSWORD+'x'" for i in range(2000))
     headers = {
@@ -168,6 +169,7 @@ def test_which_requests_accept_gzip(header: str, expected: bool) -> None:
     assert accepts_gzip(header) is expected
 
 
+@pytest.mark.slow
 def test_a_query_goes_on_after_it_was_answered_with_async(root: Server) -> None:
     statements = ";".join(f"CREATE DATABASE d{i}" for i in range(50))
     answer = root.query(statements, ROOT, **{"async": "true"})
@@ -177,6 +179,7 @@ def test_a_query_goes_on_after_it_was_answered_with_async(root: Server) -> None:
     assert root.query("SHOW USERS", None, **{"async": "true"}).status == 401
 
 
+@pytest.mark.slow
 def test_sigterm_waits_for_what_was_taken_on_with_async(root: Server) -> None:
     statements = ";".join(f"CREATE USER u{i} WITH PASSWORD 'x'" for i in range(200))
     assert root.query(statements, ROOT, **{"async": "true"}).status == 204

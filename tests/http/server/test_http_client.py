@@ -102,6 +102,7 @@ def test_an_address_without_a_server_is_named_by_its_reason() -> None:
     assert raised.value.reason == "Connection refused"
 
 
+@pytest.mark.slow
 def test_an_untrusted_certificate_is_refused() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)

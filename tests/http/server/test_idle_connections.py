@@ -163,6 +163,7 @@ def test_a_request_in_progress_is_completed_and_the_new_connection_closed(
     assert refused_connections(server) >= 5
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_not_received_yet_is_not_cut(serve: Callable[..., Server]) -> None:
     server = serve(HEADGATE_HTTP_MAX_CONNECTION_LIMIT="2").bootstrap()
     names = "; ".join(f"CREATE DATABASE d{i:03}_{'x' * 200}" for i in range(200))
@@ -184,6 +185,7 @@ def test_an_answer_that_is_not_received_yet_is_not_cut(serve: Callable[..., Serv
         assert answer.count(b'"statement_id"') == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["tls", "unix"])
 def test_idle_connections_make_room_over_tls_and_on_the_unix_socket(
     serve: Callable[..., Server], tmp_path: Path, place: str

@@ -31,6 +31,7 @@ NOT_HERE = [
 ]
 
 
+@pytest.mark.slow
 def test_no_other_request_creates_it_without_the_token(server: Server) -> None:
     for headers in NOT_HERE:
         for text in (CREATE_ROOT, f"{CREATE_ROOT}; SHOW USERS", f"-- x\n{CREATE_ROOT}"):
@@ -73,6 +74,7 @@ CHANGES = [
 LINK = {"User-Agent": "Mozilla/5.0 (X11)", "Accept": "text/html", "Host": "headgate.lan:8186"}
 
 
+@pytest.mark.slow
 def test_a_link_of_another_site_changes_nothing(serve: Callable[..., Server]) -> None:
     server = serve().bootstrap("CREATE DATABASE db; CREATE USER todd WITH PASSWORD 'Todd-1'")
     for headers in (LINK, {"User-Agent": "Mozilla/5.0"}, {"Upgrade-Insecure-Requests": "1"}):
@@ -92,6 +94,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.slow
 def test_a_page_of_another_site_changes_nothing_with_a_browsers_login(
     serve: Callable[..., Server],
 ) -> None:
@@ -141,6 +144,7 @@ def test_without_logins_a_name_that_dns_points_here_is_refused(
     assert send_query(server, text, {"Host": "metrics.example"}).status == 200, "no browser"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("listed", "readers", "senders"),
     [

@@ -32,6 +32,7 @@ def test_grants_can_be_lent_for_a_request_alone(
     )
 
 
+@pytest.mark.slow
 def test_a_cached_answer_belongs_to_the_rights_of_its_token_alone(
     serve_with_jwt: Callable[..., Server], jwt_settings: str
 ) -> None:
@@ -137,6 +138,7 @@ def test_each_issuer_has_its_own_keys_and_its_own_users(
     assert [whoami(server, token).status for token in crossed] == [401] * 4
 
 
+@pytest.mark.slow
 def test_sighup_reads_key_files_again(
     serve_with_jwt: Callable[..., Server], jwt_settings: str, tmp_path: Path
 ) -> None:

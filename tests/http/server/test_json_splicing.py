@@ -155,6 +155,7 @@ def test_an_error_of_any_length_is_found(name: str) -> None:
     assert spliced(FORMATS[name](), 3, cut(whole, list(range(0, 5000, 1000))))[1] == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pretty", [False, True])
 def test_an_error_behind_many_rows_is_found(pretty: bool) -> None:
     rows = [[number, '"error":"no"}'] for number in range(20_000)]
@@ -191,6 +192,7 @@ def test_an_answer_to_several_statements_is_no_result(name: str, places: list[in
         spliced(FORMATS[name](), 2, cut(twice, places))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 @given(places=cuts)
 def test_a_part_of_an_answer_is_no_result(name: str, places: list[int]) -> None:
@@ -240,6 +242,7 @@ def test_a_head_that_never_comes_is_refused(name: str) -> None:
             splice.feed(b" " * 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["json", "msgpack"])
 @pytest.mark.parametrize("size", [1, 64])
 def test_the_work_grows_with_the_length_of_an_answer_alone(name: str, size: int) -> None:
@@ -251,6 +254,7 @@ def test_the_work_grows_with_the_length_of_an_answer_alone(name: str, size: int)
     assert spliced(FORMATS[name](), 1, parts)[1] == content["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 @given(contents=st.lists(results, min_size=1, max_size=4), places=cuts)
 def test_pieces_make_the_document_that_results_makes(

@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import trustme
 
 from support.certificates import client_context, write_certificate
@@ -21,6 +22,7 @@ def test_its_mode_can_be_set(serve: Callable[..., Server], tmp_path: Path) -> No
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_an_administrator_is_one_over_https_too(
     serve: Callable[..., Server], authority: trustme.CA, tmp_path: Path
 ) -> None:

@@ -127,6 +127,7 @@ def test_what_goes_wrong_behind_an_answer_is_written(server: Server) -> None:
     poll_until(lambda: line in server.log(), "it is written")
 
 
+@pytest.mark.slow
 def test_a_query_of_any_length_is_one_short_line(serve: Callable[..., Server]) -> None:
     server = serve(HEADGATE_HTTP_LOG_FORMAT="json").bootstrap()
     server.query(";".join(["SHOW USERS"] * 1000))
@@ -136,6 +137,7 @@ def test_a_query_of_any_length_is_one_short_line(serve: Callable[..., Server]) -
     assert len(long) == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["text", "json"])
 def test_no_secret_is_written_however_it_comes(serve: Callable[..., Server], format: str) -> None:
     server = serve(HEADGATE_HTTP_LOG_FORMAT=format, HEADGATE_HTTP_SHARED_SECRET=SECRET).bootstrap()

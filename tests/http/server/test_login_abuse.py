@@ -29,6 +29,7 @@ from support.servers import Server
 BOUNDS = parse_limits(Settings())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "values", "error"),
     [

@@ -33,6 +33,7 @@ def client(app: object) -> TestClient:
     return TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50000))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_starlettes_test_client_is_a_client_like_any_other(tmp_path: Path) -> None:
     with client(application(tmp_path)) as http:
         assert http.get("/query", params={"q": "SHOW USERS"}).status_code == 403

@@ -109,6 +109,7 @@ def test_without_authentication_there_is_no_password(serve: Callable[..., LocalS
     assert answer.status == 403 and answer.json["error"] == "no user is signed in"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("meanwhile", ["SET PASSWORD FOR {} = 'Reset-1'", "DROP USER {}"])
 def test_a_password_changed_meanwhile_by_an_administrator_stays(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch, meanwhile: str

@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, quote_plus
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ def meaning(preparations: PreparedQueryCache, query: str, longest: int = 0) -> o
     )
 
 
+@pytest.mark.slow
 @example(["q=SHOW+GRANTS+FOR+ann", "q=SHOW+GRANTS+FOR+%22%2F%22"])
 @given(st.lists(queries, max_size=8))
 def test_what_was_asked_before_changes_nothing(asked: list[str]) -> None:

@@ -108,6 +108,7 @@ def test_the_header_may_arrive_byte_by_byte(server: Server) -> None:
     logged(server, CLIENT, CLIENT)
 
 
+@pytest.mark.slow
 def test_the_audit_names_the_client_and_the_proxy(server: Server) -> None:
     assert status(proxied(server, V2, *WAITING)) == 200
     assert status(proxied(server, V2, QUERY + WRONG + b"\r\n")) == 401
@@ -235,6 +236,7 @@ def secure(
     return lambda: serve(**SETTINGS, **tls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("header", [V1, V2])
 def test_tls_starts_after_the_header(
     secure: Callable[[], LocalServer], authority: trustme.CA, header: bytes

@@ -33,6 +33,7 @@ def todd(serve: Callable[..., Server]) -> Server:
     )
 
 
+@pytest.mark.slow
 def test_every_way_in_is_taken_or_refused(todd: Server) -> None:
     unreadable = "unable to parse authentication credentials"
     now = int(time.time())
@@ -352,6 +353,7 @@ def test_parameters_are_bound_or_refused(server: Server, params: str, error: str
     assert error in answer.error and bool(error) == bool(answer.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "status"), [(900_000, 200), (1_100_000, 413)])
 def test_statements_may_be_uploaded_as_a_field_or_a_file(
     server: Server, size: int, status: int
@@ -367,6 +369,7 @@ def test_statements_may_be_uploaded_as_a_field_or_a_file(
     assert server.query("SHOW USERS", ROOT, params=json.dumps({"a": text})).status == status
 
 
+@pytest.mark.slow
 def test_a_query_of_many_statements_delays_no_other(server: Server) -> None:
     server.bootstrap()
     many = ";".join(["SHOW GRANTS FOR root"] * 3_000)

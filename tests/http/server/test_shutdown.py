@@ -94,6 +94,7 @@ def ends(server: LocalServer) -> bool:
     return server.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_grace")
 def test_a_tls_client_that_says_no_goodbye_delays_no_end(
     secure: Callable[[str], LocalServer], secured: Callable[[Server], ssl.SSLSocket]
@@ -113,6 +114,7 @@ def test_a_tls_client_that_says_no_goodbye_delays_no_end(
             assert ends(server)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_grace")
 def test_a_tls_handshake_after_the_signal_opens_no_connection(
     secure: Callable[[str], LocalServer],
@@ -135,6 +137,7 @@ def test_a_tls_handshake_after_the_signal_opens_no_connection(
             assert ends(server)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_grace")
 def test_a_tail_over_tls_delays_no_end(
     secure: Callable[[str], LocalServer], secured: Callable[[Server], ssl.SSLSocket]
@@ -156,6 +159,7 @@ def test_a_tail_over_tls_delays_no_end(
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_grace")
 def test_a_fault_of_one_connection_loses_no_request_of_another(
     serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -98,6 +98,7 @@ def test_credentials_that_prove_nothing_are_never_sent(
     assert asyncio.run(run()) == 0
 
 
+@pytest.mark.slow
 def test_at_most_twenty_connections_exist_at_a_time() -> None:
     from headgate_server.auth.ldap.directory import LdapDirectory
 
@@ -118,6 +119,7 @@ def test_at_most_twenty_connections_exist_at_a_time() -> None:
     assert asyncio.run(run()) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cancelled", [True, False])
 def test_a_login_that_ends_early_leaves_no_socket_open(cancelled: bool) -> None:
     from headgate_server.auth.ldap.directory import LdapDirectory
@@ -145,6 +147,7 @@ def test_a_login_that_ends_early_leaves_no_socket_open(cancelled: bool) -> None:
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
+@pytest.mark.slow
 def test_a_login_that_waits_too_long_for_a_connection_is_refused() -> None:
     from headgate_server.auth.ldap.directory import LdapDirectory
 

@@ -126,6 +126,7 @@ def login_of(engine: Engine, pair: int = 5, address: int = 20) -> Authenticator:
     return Authenticator(engine, Metrics(), throttle=throttle)
 
 
+@pytest.mark.slow
 def test_the_same_password_from_many_connections_at_once_costs_one_bcrypt() -> None:
     engine = Engine(MemoryStore(), Passwords(cost=4))
     engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", UNRESTRICTED)
@@ -155,6 +156,7 @@ def test_the_same_password_from_many_connections_at_once_costs_one_bcrypt() -> N
     login.close()
 
 
+@pytest.mark.slow
 def test_many_wrong_ones_at_once_are_not_all_looked_at() -> None:
     engine = Engine(MemoryStore(), Passwords(cost=4))
     engine.query("CREATE USER todd WITH PASSWORD 's3cret' WITH ALL PRIVILEGES", UNRESTRICTED)
@@ -200,6 +202,7 @@ def test_a_user_that_was_let_in_before_never_waits() -> None:
     login.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("throttled", [401, 429])
 def test_throttled_clients_get_the_status_that_is_set_and_writers_503(
     serve: Callable[..., Server], throttled: int
@@ -239,6 +242,7 @@ def test_an_administrators_address_has_its_own_allowance(clock: Clock) -> None:
     assert sum(wait(throttle, f"e{i}") == 0 for i in range(200)) == 20
 
 
+@pytest.mark.slow
 def test_new_passwords_of_many_users_are_tried_where_an_administrator_works(
     serve: Callable[..., Server],
 ) -> None:
@@ -255,6 +259,7 @@ def test_new_passwords_of_many_users_are_tried_where_an_administrator_works(
             assert server.query("SHOW DATABASES", (name, password)).status == 200
 
 
+@pytest.mark.slow
 def test_unknown_users_are_slowed_like_known_ones(serve: Callable[..., Server]) -> None:
     server = serve().bootstrap("CREATE USER todd WITH PASSWORD 's3cret'")
 

@@ -134,6 +134,7 @@ def theirs(text: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(
     max_examples=int(os.environ.get("HEADGATE_TEST_TOKENS", 6 * settings().max_examples)),
     suppress_health_check=[HealthCheck.too_slow],

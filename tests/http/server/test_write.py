@@ -53,6 +53,7 @@ FAULTLESS: list[tuple[str, tuple[str, str] | None, int, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", ["plain", "gzip"])
 def test_which_user_may_write_where(server: Server, packing: str) -> None:
     for path, login, status, error in FAULTLESS:

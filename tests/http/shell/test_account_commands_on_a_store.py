@@ -81,6 +81,7 @@ def test_a_previous_text_is_checked_as_what_it_is(store: Path) -> None:
     assert empty == (1, [], "headgate: there is no key on standard input\n")
 
 
+@pytest.mark.slow
 def test_a_key_is_made_used_rotated_and_revoked(store: Path) -> None:
     place = ("--store", store)
     create = ("key", "create", "--user", "todd", "--name", "eu")
@@ -175,6 +176,7 @@ def test_a_key_is_checked_without_a_store(
     assert status == expected[0] and expected[1] in "".join(lines) + errors
 
 
+@pytest.mark.slow
 def test_users_are_added_disabled_and_listed(store: Path) -> None:
     place = ("--store", store)
     status, lines, _ = headgate(

@@ -48,6 +48,7 @@ def headgate(*arguments: str | Path) -> tuple[int, list[str], str]:
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_is_applied_once_and_then_changes_nothing(file: Path, tmp_path: Path) -> None:
     store = tmp_path / "users.db"
     arguments = ("apply", file, "--store", store)

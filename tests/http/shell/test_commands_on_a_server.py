@@ -42,6 +42,7 @@ def command(tmp_path: Path, server: LocalServer, name: str, password: str) -> He
     return run
 
 
+@pytest.mark.slow
 def test_a_user_makes_and_sees_their_own_keys(server: LocalServer, tmp_path: Path) -> None:
     headgate = command(tmp_path, server, "todd", "s3cret-1")
     status, (text,), errors = headgate("key", "create", "--name", "mine", "--grant", "shop=READ")
@@ -52,6 +53,7 @@ def test_a_user_makes_and_sees_their_own_keys(server: LocalServer, tmp_path: Pat
     assert headgate("key", "revoke", listed["id"])[0] == 0
 
 
+@pytest.mark.slow
 def test_a_key_is_made_listed_rotated_and_revoked(server: LocalServer, tmp_path: Path) -> None:
     headgate = command(tmp_path, server, *ROOT)
     create = ("key", "create", "--user", "todd", "--name", "eu", "--ttl", "30d")
@@ -130,6 +132,7 @@ def test_without_a_session_a_command_says_so(server: LocalServer, tmp_path: Path
     assert (status, errors) == (1, f"headgate: not signed in to {url}: see headgate login\n")
 
 
+@pytest.mark.slow
 def test_the_audit_of_a_server_is_filtered_and_summarized(
     server: LocalServer, tmp_path: Path
 ) -> None:
@@ -156,6 +159,7 @@ def test_the_audit_of_a_server_is_for_administrators(server: LocalServer, tmp_pa
     assert headgate("audit", "--store", "users.db")[0] == 1
 
 
+@pytest.mark.slow
 def test_more_records_than_a_page_are_read(server: LocalServer, tmp_path: Path) -> None:
     headgate = command(tmp_path, server, *ROOT)
     before = len(headgate("audit")[1])

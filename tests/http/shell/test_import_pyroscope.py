@@ -176,6 +176,7 @@ def test_databases_bound_the_roles_of_users_and_keys(source: PyroscopeFile, stor
     )
 
 
+@pytest.mark.slow
 def test_an_administrators_key_is_taken_on_demand_only(source: PyroscopeFile, store: Path) -> None:
     source.add_key("boss", ADMIN)
     source.add_key("eu", AGENT)

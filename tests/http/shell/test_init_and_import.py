@@ -169,6 +169,7 @@ IMAGE = {
 }
 
 
+@pytest.mark.slow
 def test_the_variables_of_influxdbs_image_make_the_first_users(
     serve: Callable[..., LocalServer],
 ) -> None:

@@ -36,6 +36,7 @@ def typed(server: Server, *lines: str, username: str = "root", password: str = "
     return session
 
 
+@pytest.mark.slow
 def test_statements_and_commands(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,6 +47,7 @@ def test_statements_and_commands(
     assert "name: databases" not in shown
 
 
+@pytest.mark.slow
 def test_auth_checks_the_login_and_keeps_the_old_one_if_it_is_wrong(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,11 +61,13 @@ def test_auth_checks_the_login_and_keeps_the_old_one_if_it_is_wrong(
     assert (session.connection.username, session.connection.password) == ("alice", "wonder")
 
 
+@pytest.mark.slow
 def test_auth_asks_for_what_is_not_given(metrics_server: Server, home: Path) -> None:
     session = typed(metrics_server, "AUTH", "alice", "wonder")
     assert (session.connection.username, session.connection.password) == ("alice", "wonder")
 
 
+@pytest.mark.slow
 def test_ones_own_new_password_is_used_at_once(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +76,7 @@ def test_ones_own_new_password_is_used_at_once(
     assert "alice false" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_lost_server_is_said_plainly(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +87,7 @@ def test_a_lost_server_is_said_plainly(
     assert "Zk7" not in shown
 
 
+@pytest.mark.slow
 def test_no_password_is_in_the_history_and_it_is_for_its_owner_only(
     metrics_server: Server, home: Path
 ) -> None:
@@ -133,6 +139,7 @@ def test_the_history_keeps_statements_and_commands_without_passwords(line: str, 
     assert redacted_entry(line) == rest
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written_is_no_reason_to_stop(
     metrics_server: Server,
     home: Path,
@@ -145,6 +152,7 @@ def test_a_home_that_cannot_be_written_is_no_reason_to_stop(
     assert "WARN: no history" in shown and "alice false" in shown
 
 
+@pytest.mark.slow
 def test_what_would_be_lost_is_asked_about(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +164,7 @@ def test_what_would_be_lost_is_asked_about(
     assert "values" not in metrics_server.query("SHOW DATABASES").json["results"][0]["series"][0]
 
 
+@pytest.mark.slow
 def test_a_statement_goes_on_until_it_is_complete(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,6 +183,7 @@ def test_a_statement_goes_on_until_it_is_complete(
     assert "Timing enabled\n" in shown and "Time: 0." in shown
 
 
+@pytest.mark.slow
 def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,6 +203,7 @@ def test_a_new_password_is_asked_for_twice_and_kept_nowhere(
     assert all("Zk7" not in path.read_text() for path in home.rglob(".headgate*"))
 
 
+@pytest.mark.slow
 def test_a_user_lists_their_own_grants_and_sets_their_own_password(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +223,7 @@ def test_a_user_lists_their_own_grants_and_sets_their_own_password(
     assert metrics_server.query("SHOW USERS", ("root", "Toor-1")).status == 200
 
 
+@pytest.mark.slow
 def test_a_denied_statement_about_oneself_names_the_command_for_it(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,6 +248,7 @@ def test_a_denied_statement_about_oneself_names_the_command_for_it(
         assert "On Headgate" not in render(session.query(lines[0]), session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_store", [False, True])
 def test_privileges_are_listed_of_all_of_a_user_and_on_a_database(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], on_store: bool
@@ -257,6 +270,7 @@ def test_privileges_are_listed_of_all_of_a_user_and_on_a_database(
     assert "ERR: no user and no database has the name nothing\n" in shown
 
 
+@pytest.mark.slow
 def test_another_user_or_server_lists_no_privileges(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -269,6 +283,7 @@ def test_another_user_or_server_lists_no_privileges(
             run_command("\\dp", session, Terminal(sys.stdout.write))
 
 
+@pytest.mark.slow
 def test_what_changes_something_is_not_watched(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -286,6 +301,7 @@ def test_what_changes_something_is_not_watched(
     assert "ERR: watch: expected 0.1 to 86400 seconds\nERR: watch: expected a statement" in shown
 
 
+@pytest.mark.slow
 def test_a_password_that_is_missing_or_wrong_is_asked_for(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,6 +315,7 @@ def test_a_password_that_is_missing_or_wrong_is_asked_for(
     assert "requires admin privilege" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_missing_login_is_reported(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -310,6 +327,7 @@ def test_a_missing_login_is_reported(
     assert capsys.readouterr().out.count("ERR: authorization failed\n") == 3
 
 
+@pytest.mark.slow
 def test_a_statement_is_written_in_an_editor(
     metrics_server: Server,
     home: Path,
@@ -337,6 +355,7 @@ def test_a_statement_is_written_in_an_editor(
     assert (home / "modes").read_text() == "600\n"
 
 
+@pytest.mark.slow
 def test_another_server_is_gone_to_only_if_it_is_there(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -358,6 +377,7 @@ def test_a_pager_that_cannot_be_is_no_reason_to_stop(
     assert capsys.readouterr().out == "line\n" * 500
 
 
+@pytest.mark.slow
 def test_a_history_of_no_length_is_no_file(metrics_server: Server, home: Path) -> None:
     (home / ".config" / "headgate").mkdir(parents=True)
     (home / ".config" / "headgate" / "shell.toml").write_text("history-length = 0\n")

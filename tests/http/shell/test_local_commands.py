@@ -32,6 +32,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out.partition("`help`\n")[2]
 
 
+@pytest.mark.slow
 def test_a_file_is_run_line_by_line(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -45,6 +46,7 @@ def test_a_file_is_run_line_by_line(
     assert "ERR: \\i /no/such/file: No such file or directory\n" in text
 
 
+@pytest.mark.slow
 def test_a_statement_of_several_lines_in_a_file_is_one(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -56,6 +58,7 @@ def test_a_statement_of_several_lines_in_a_file_is_one(
     assert "created\npassword set\n" in text and "zoe" in text and "ERR" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [" \\G", "\\G", "\\G;"])
 def test_a_statement_with_a_line_for_each_value_is_confirmed_as_others(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], ending: str
@@ -66,6 +69,7 @@ def test_a_statement_with_a_line_for_each_value_is_confirmed_as_others(
     assert "Not done.\n" in text and "alice false" in text
 
 
+@pytest.mark.slow
 def test_a_file_ends_where_a_confirmation_is_aborted(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -76,6 +80,7 @@ def test_a_file_ends_where_a_confirmation_is_aborted(
     assert "ERR: not done, nor the rest of the file\n" in text and "never" not in text
 
 
+@pytest.mark.slow
 def test_a_full_disk_and_odd_paths_end_no_shell(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -88,6 +93,7 @@ def test_a_full_disk_and_odd_paths_end_no_shell(
     assert "alice false" in kept.read_text(), "the former file stays after an error"
 
 
+@pytest.mark.slow
 def test_a_file_that_runs_itself_ends(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -97,6 +103,7 @@ def test_a_file_that_runs_itself_ends(
     assert "more than 10 files, one in another" in shown(capsys)
 
 
+@pytest.mark.slow
 def test_results_go_to_a_file_of_the_owner_until_they_do_not(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -111,6 +118,7 @@ def test_results_go_to_a_file_of_the_owner_until_they_do_not(
     assert "ERR: \\o /no/such/folder/x: No such file or directory" in text
 
 
+@pytest.mark.slow
 def test_conninfo_says_the_server_and_the_user(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +129,7 @@ def test_conninfo_says_the_server_and_the_user(
     assert "Toor-1" not in text
 
 
+@pytest.mark.slow
 def test_the_syntax_of_a_statement_is_that_of_the_grammar(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +141,7 @@ def test_the_syntax_of_a_statement_is_that_of_the_grammar(
     assert "ERR: \\h grunt: no statement begins so: `\\h` lists all\n" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
@@ -152,6 +162,7 @@ def test_an_unknown_command_is_answered_here(
     assert f"ERR: {answer}" in shown(capsys)
 
 
+@pytest.mark.slow
 def test_a_result_is_shown_with_a_line_for_each_value(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +170,7 @@ def test_a_result_is_shown_with_a_line_for_each_value(
     assert shown(capsys).count("-- row 1\nuser   root\nadmin  true\n") == 2
 
 
+@pytest.mark.slow
 def test_success_is_said_to_a_person(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +189,7 @@ def test_success_is_said_to_a_person(
     assert "created" not in shown(capsys), "influx's bytes where no person reads"
 
 
+@pytest.mark.slow
 def test_several_results_have_the_statement_as_a_title(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,6 +198,7 @@ def test_several_results_have_the_statement_as_a_title(
     assert "SHOW USERS\nuser" in text and "SHOW GRANTS FOR alice\ndatabase privilege" in text
 
 
+@pytest.mark.slow
 def test_a_misspelt_word_gets_a_suggestion(
     metrics_server: Server, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

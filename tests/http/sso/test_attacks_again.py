@@ -15,6 +15,7 @@ pytest_plugins = ("support.fake_openid_fixtures",)
 AGAIN = "/login/corp?again=1&redirect=/console/account"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claims", "without", "status"),
     [

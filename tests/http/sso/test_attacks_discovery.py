@@ -40,6 +40,7 @@ def test_an_endpoint_is_a_web_address(
     assert f"discovery: {member}: no https URL" in server.log()
 
 
+@pytest.mark.slow
 def test_a_flood_of_sign_ins_asks_a_slow_provider_once(
     serve: Serve, tmp_path: Path, provider: FakeOpenID
 ) -> None:

@@ -57,6 +57,7 @@ def names(server: LocalServer) -> list[str]:
     return [one["name"] for one in send(server, "GET", "/api/users").json]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_user_with_an_own_password_comes_in_by_it_under_no_other_name(
     start: Callable[[], LocalServer], name: str

@@ -23,6 +23,7 @@ def logout(server: LocalServer, token: str) -> Answer:
     return server.request("POST", "/login/corp/backchannel-logout", body, FORM)
 
 
+@pytest.mark.slow
 def test_a_flood_of_logout_tokens_is_verified_in_part(
     start_server: Callable[..., LocalServer], provider: FakeOpenID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_flood_of_logout_tokens_is_verified_in_part(
     assert logout(server, provider.logout_token("ann")).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exp", [1e300, 10**30])
 def test_a_logout_token_may_end_beyond_any_date(
     start_server: Callable[..., LocalServer], provider: FakeOpenID, exp: float

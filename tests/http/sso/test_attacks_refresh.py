@@ -39,6 +39,7 @@ def let_access_end(server: LocalServer) -> None:
                 store.upkeep(lambda tx, it=ended: tx.put_session(it))  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_a_refresh_that_says_nothing_changes_no_rights(
     start: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_provider_that_is_slow_is_given_up_before_another_worker_may_ask(
     assert tokens is not None and (tokens.failures, session.revoked_at) == (1, 0)
 
 
+@pytest.mark.slow
 def test_claims_demote_administrators_but_not_the_last_one(
     start: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:

@@ -5,6 +5,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from support.account_requests import send
 from support.local_server import LocalServer
 
@@ -22,6 +24,7 @@ def at_once(server: LocalServer, names: list[str]) -> Counter[int]:
         return Counter(pool.map(lambda name: sign_up(server, name), names))
 
 
+@pytest.mark.slow
 def test_sign_ups_at_the_same_time_are_limited_as_others_are(serve: Any) -> None:
     settings = {
         "HEADGATE_AUTH_SIGNUP_ENABLED": "true",
@@ -34,6 +37,7 @@ def test_sign_ups_at_the_same_time_are_limited_as_others_are(serve: Any) -> None
     assert at_once(server, [f"user{number}" for number in range(8)]) == {201: 3, 429: 5}
 
 
+@pytest.mark.slow
 def test_an_approval_enables_no_user_that_was_disabled_meanwhile(serve: Any) -> None:
     server = serve(HEADGATE_AUTH_SIGNUP_ENABLED="true").bootstrap()
     assert sign_up(server, "ann") == 202

@@ -69,6 +69,7 @@ SLOW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("error", "status", "told"), SLOW.values(), ids=SLOW.keys())
 def test_what_the_token_endpoint_may_answer_for_a_device(
     server: LocalServer, provider: FakeOpenID, error: str, status: int, told: Any
@@ -84,6 +85,7 @@ def test_what_the_token_endpoint_may_answer_for_a_device(
         assert reason(server, "-- login (oauth corp)")
 
 
+@pytest.mark.slow
 def test_the_checks_of_a_callback_hold_for_a_device(
     server: LocalServer, provider: FakeOpenID
 ) -> None:
@@ -143,6 +145,7 @@ def test_requests_for_a_device_that_are_refused(
     assert device(server, content).status == status
 
 
+@pytest.mark.slow
 def test_sign_ins_on_devices_that_no_person_approves_are_delayed(
     server: LocalServer, provider: FakeOpenID
 ) -> None:

@@ -62,6 +62,7 @@ def test_domains_have_one_form() -> None:
     assert canonical_domain("BÜCHER.example.") == canonical_domain("xn--bcher-kva.example")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "status"),
     [
@@ -85,6 +86,7 @@ def test_restrictions_all_have_to_hold(
     assert (user(server, "ann") is not None) == (status == 303)
 
 
+@pytest.mark.slow
 def test_rights_come_from_claims_and_follow_them(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -152,6 +154,7 @@ def test_a_suffix_keeps_names_apart(
     assert user(server, "root@corp")["admin"] is False
 
 
+@pytest.mark.slow
 def test_the_email_look_up_needs_verified_addresses_on_both_sides(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -170,6 +173,7 @@ def test_the_email_look_up_needs_verified_addresses_on_both_sides(
     assert visitor.get("/api/user").json["name"] == "todd"
 
 
+@pytest.mark.slow
 def test_disabled_and_pending_users_stay_out(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -181,6 +185,7 @@ def test_disabled_and_pending_users_stay_out(
     assert answer.status == 403 and "may not sign in here" in page_text(answer)
 
 
+@pytest.mark.slow
 def test_a_dropped_user_does_not_come_back_with_an_old_sign_in(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -194,6 +199,7 @@ def test_a_dropped_user_does_not_come_back_with_an_old_sign_in(
     assert user(server, "ann") is None
 
 
+@pytest.mark.slow
 def test_people_link_and_unlink_accounts_themselves(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -218,6 +224,7 @@ def test_people_link_and_unlink_accounts_themselves(
     assert come_back(Visitor(server), provider).status == 403
 
 
+@pytest.mark.slow
 def test_a_link_is_for_the_session_that_began_it(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -242,6 +249,7 @@ def test_a_link_is_for_the_session_that_began_it(
         assert send(server, "GET", f"/api/users/{id}/identities").json == []
 
 
+@pytest.mark.slow
 def test_the_only_way_to_sign_in_stays(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -277,6 +285,7 @@ def github_table(github: FakeGitHub, **options: Any) -> str:
     )
 
 
+@pytest.mark.slow
 def test_people_sign_in_by_github(serve: Serve, tmp_path: Path) -> None:
     with FakeGitHub() as github:
         options = {

@@ -51,6 +51,7 @@ def refreshes(provider: FakeOpenID) -> int:
 REFRESH = {"use_refresh_token": True, "groups_attribute_path": "groups"}
 
 
+@pytest.mark.slow
 def test_the_provider_confirms_the_access_when_it_ends(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -67,6 +68,7 @@ def test_the_provider_confirms_the_access_when_it_ends(
         assert refreshes(provider) == expected  # each with the newest refresh token
 
 
+@pytest.mark.slow
 def test_a_lost_group_ends_the_session_at_the_next_refresh(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -80,6 +82,7 @@ def test_a_lost_group_ends_the_session_at_the_next_refresh(
     assert visitor.get("/api/user").status == 401 and COOKIE not in visitor.cookies
 
 
+@pytest.mark.slow
 def test_a_revoked_refresh_token_ends_the_session(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -92,6 +95,7 @@ def test_a_revoked_refresh_token_ends_the_session(
     assert answer.status == 303 and answer.headers["Location"].startswith("/login")
 
 
+@pytest.mark.slow
 def test_a_provider_that_is_away_signs_no_one_out(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -122,6 +126,7 @@ def end_pauses(server: LocalServer) -> None:
             )
 
 
+@pytest.mark.slow
 def test_twenty_requests_at_once_refresh_once(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -137,6 +142,7 @@ def test_twenty_requests_at_once_refresh_once(
     assert refreshes(provider) == 1
 
 
+@pytest.mark.slow
 def test_an_unlinked_identity_refreshes_nothing(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -182,6 +188,7 @@ def test_a_sign_out_leads_to_the_provider(
     assert "You have signed out." in page_text(visitor.get("/login?signed_out=1"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("auth", "options", "target"),
     [
@@ -234,6 +241,7 @@ def logout(server: LocalServer, token: str) -> Any:
     return server.request("POST", "/login/corp/backchannel-logout", body, headers)
 
 
+@pytest.mark.slow
 def test_the_provider_ends_sessions_by_its_session_or_its_account(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:
@@ -301,6 +309,7 @@ def test_a_session_may_end_with_its_id_token(
     assert visitor.get("/api/user").json["code"] == "expired"
 
 
+@pytest.mark.slow
 def test_changes_of_how_one_signs_in_need_a_recent_sign_in(
     start_server: Callable[..., LocalServer], provider: FakeOpenID
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_person_signs_in_and_becomes_a_user(server: LocalServer, provider: Fak
     assert not any("example.com" in it for it in statements)
 
 
+@pytest.mark.slow
 def test_the_same_account_stays_the_same_user(server: LocalServer, provider: FakeOpenID) -> None:
     first, second = Visitor(server), Visitor(server)
     come_back(first, provider)
@@ -101,6 +102,7 @@ FORGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", FORGED.values(), ids=FORGED.keys())
 def test_a_forged_id_token_signs_no_one_in(
     server: LocalServer, provider: FakeOpenID, change: dict[str, Any]
@@ -136,6 +138,7 @@ def test_user_information_of_another_account_is_refused(
     assert come_back(Visitor(server), provider).status == 403
 
 
+@pytest.mark.slow
 def test_a_callback_counts_once_and_in_its_own_browser(
     server: LocalServer, provider: FakeOpenID
 ) -> None:
@@ -160,6 +163,7 @@ def test_a_callback_counts_once_and_in_its_own_browser(
     assert visitor.get(callback).status == 400  # its state was used
 
 
+@pytest.mark.slow
 def test_several_tabs_sign_in_at_once(server: LocalServer, provider: FakeOpenID) -> None:
     visitor = Visitor(server)
     urls = [visitor.get("/login/corp").headers["Location"] for _ in range(6)]
@@ -267,6 +271,7 @@ def test_strict_cookies_come_by_a_page_that_moves_on(
     assert me(visitor)["name"] == "ann"
 
 
+@pytest.mark.slow
 def test_auto_login_leads_to_the_provider_unless_the_person_just_left(
     serve: Serve, tmp_path: Path, provider: FakeOpenID
 ) -> None:

@@ -105,6 +105,7 @@ def test_what_names_no_user(
     assert len(send(server, "GET", "/api/users").json) == 1
 
 
+@pytest.mark.slow
 def test_the_header_of_another_peer_is_a_login_that_fails(
     start: Callable[..., LocalServer],
 ) -> None:
@@ -120,6 +121,7 @@ def test_the_header_of_another_peer_is_a_login_that_fails(
     assert server.request("GET", "/api/whoami", None, {USER: "x"}, ROOT).json["name"] == "root"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "user", "actor", "reason"),
     [
@@ -212,6 +214,7 @@ def guest(server: LocalServer, text: str) -> Answer:
     return server.request("GET", f"/query?q={text.replace(' ', '%20')}", None, {})
 
 
+@pytest.mark.slow
 def test_requests_without_a_login_read_as_the_guest(start: Callable[..., LocalServer]) -> None:
     server = start(ANONYMOUS)
     server.query("CREATE DATABASE logs; CREATE USER guest WITH PASSWORD 'pw-guest-1'", ROOT)
@@ -330,6 +333,7 @@ def test_the_sign_in_page_is_there_for_a_user_that_a_proxy_gives_no_role(
     assert server.request("GET", "/login", None, named).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["todd", "unknown"])
 def test_guesses_at_the_same_time_do_not_pass_the_limit(
     start: Callable[..., LocalServer], name: str

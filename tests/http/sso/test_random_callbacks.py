@@ -62,6 +62,7 @@ def chosen(source: str, own: str, other: str, text: str) -> list[str]:
     return found.get(source, [])
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(STEPS)
 def test_no_callback_breaks_or_signs_another_person_in(

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from support.account_requests import send
 from support.console_requests import Visitor, page_text
 from support.fake_openid import FakeOpenID
@@ -14,6 +16,7 @@ pytest_plugins = ("support.fake_openid_fixtures",)
 Serve = Callable[..., LocalServer]
 
 
+@pytest.mark.slow
 def test_a_reload_changes_the_ways_to_sign_in(
     serve: Serve, tmp_path: Path, provider: FakeOpenID
 ) -> None:

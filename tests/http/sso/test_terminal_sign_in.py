@@ -61,6 +61,7 @@ def code_by_provider(visitor: Visitor, provider: FakeOpenID, login: str = "ann")
     return led["code"]
 
 
+@pytest.mark.slow
 def test_a_browser_signs_a_terminal_in_by_a_provider(
     server: LocalServer, provider: FakeOpenID
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_person_that_is_signed_in_is_asked_first(server: LocalServer) -> None:
     assert visitor.get("/api/user").json["name"] == "root"  # the browser's own session goes on
 
 
+@pytest.mark.slow
 def test_a_session_that_the_provider_confirms_comes_by_the_provider_again(
     serve: Serve, tmp_path: Path, provider: FakeOpenID
 ) -> None:
@@ -181,6 +183,7 @@ def test_auto_login_keeps_the_terminal(serve: Serve, tmp_path: Path, provider: F
     assert answer.headers["Location"].endswith(f"&{TERMINAL}")
 
 
+@pytest.mark.slow
 def test_a_code_is_for_a_user_that_is_active_and_has_the_same_password(
     server: LocalServer, provider: FakeOpenID
 ) -> None:
@@ -196,6 +199,7 @@ def test_a_code_is_for_a_user_that_is_active_and_has_the_same_password(
     assert reason(server, "-- login (terminal)") == "terminal: the password has changed"
 
 
+@pytest.mark.slow
 def test_other_sealed_values_are_no_code(server: LocalServer, provider: FakeOpenID) -> None:
     visitor = Visitor(server)
     handle = device(server).json["handle"]

@@ -85,6 +85,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.split()) <= MAX_README_WORDS
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
     """Compares the value of each line with the value in the comment at its end."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

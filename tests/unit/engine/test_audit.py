@@ -82,6 +82,7 @@ def test_what_is_old_is_dropped_but_for_the_newest(store: Store) -> None:
     assert [record.id for record in store.audit()] == [4, 5]
 
 
+@pytest.mark.slow
 def test_refusals_never_fill_the_disk(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "users.db")
     run(store, "CREATE DATABASE a")
@@ -95,6 +96,7 @@ def test_refusals_never_fill_the_disk(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_refusals_push_no_change_of_an_upstream_out_of_the_audit(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "users.db")
     forwarded = replace(REFUSED, statement="DROP MEASUREMENT m", outcome=FORWARDED, count=1)

@@ -254,6 +254,7 @@ STATES = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STATES, min_size=1, max_size=4), st.booleans())
 def test_any_state_is_reached_and_stays(states: list[DeclaredState], prune: bool) -> None:

@@ -44,6 +44,7 @@ def engines(tmp_path: Path, clock: Clock) -> object:
         store.close()
 
 
+@pytest.mark.slow
 def test_of_simultaneous_requests_one_gets_the_new_token(
     engines: list[Engine], clock: Clock
 ) -> None:
@@ -88,6 +89,7 @@ def test_of_simultaneous_keys_with_one_name_one_is_made(engines: list[Engine]) -
         assert sum(pool.map(make, range(16))) == 1
 
 
+@pytest.mark.slow
 def test_a_session_that_is_revoked_while_it_rotates_is_revoked(
     engines: list[Engine], clock: Clock
 ) -> None:

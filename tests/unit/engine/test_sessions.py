@@ -300,6 +300,7 @@ def test_a_text_that_is_no_token_is_invalid(fixture: Fixture, token: str) -> Non
     assert fixture.code(token) == "invalid"
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 900), st.booleans(), st.booleans()), max_size=60))
 def test_a_client_that_loses_responses_stays_signed_in(

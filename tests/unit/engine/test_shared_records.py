@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +93,7 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(RECORDS)
 def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     text = encoded(record)

@@ -149,6 +149,7 @@ def proxied() -> list[tuple[UpstreamSettings, ProxiedAPI]]:
     return [(settings, api) for settings, api in apis if api is not None]
 
 
+@pytest.mark.slow
 @given(query=queries)
 def test_a_target_is_confined_and_has_no_credentials(query: str) -> None:
     for settings, api in proxied():

@@ -95,6 +95,7 @@ def query_of(reply: Response) -> str:
     return parse_qs(dict(reply.raw_headers)[b"x-auth-query"].decode())["q"][0]
 
 
+@pytest.mark.slow
 def test_a_long_query_is_parsed_and_printed_in_the_clients_turn_of_the_threads(
     watched: Watched,
 ) -> None:
@@ -118,6 +119,7 @@ def test_only_a_short_query_without_regular_expressions_is_parsed_in_the_loop(
     assert watched.keys == keys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["SELECT v FROM cpu", LONG])
 def test_a_statement_that_is_read_back_as_another_is_refused(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, text: str

@@ -1,5 +1,6 @@
 """ParseCache: a cached text has the same statements as a newly parsed text."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ words = st.sampled_from(["fill", "tz", "verbose", "Database", "user", '"fill"', 
 names = plain | words | quoted.map('"{}"'.format)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(PLACES), st.lists(st.tuples(names, names), min_size=2, max_size=6))
 def test_a_text_like_one_that_was_parsed_is_what_parsing_it_gives(
     place: str, chosen: list[tuple[str, str]]

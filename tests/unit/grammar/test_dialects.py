@@ -137,6 +137,7 @@ def test_a_cache_keeps_its_dialect() -> None:
                     assert expected is None
 
 
+@pytest.mark.slow
 @example(78862)
 @given(st.integers(0, 2**63))
 def test_without_a_dialect_a_text_of_either_version_is_accepted(seed: int) -> None:

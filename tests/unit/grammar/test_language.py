@@ -70,6 +70,7 @@ def test_words_in_any_order_are_parsed_or_refused(text: str) -> None:
     comes_back(found)
 
 
+@pytest.mark.slow
 def test_every_kind_of_statement_is_generated() -> None:
     generator, missing = Statements(1), set(typing.get_args(Statement))
     for _ in range(5000):
@@ -117,6 +118,7 @@ def test_subqueries_have_an_end_too() -> None:
         parse("SELECT x FROM (" * 5000 + "m" + ")" * 5000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operator", ["+", "-", "*", "/", "|", "AND", "=", "^"])
 def test_a_long_chain_of_operators_is_no_nesting(operator: str) -> None:
     text = f" {operator} ".join(["x"] * (2 * sys.getrecursionlimit()))

@@ -127,6 +127,7 @@ def test_a_too_large_expression_is_rejected(pattern: str) -> None:
     assert verdict(pattern) == "error parsing regexp: expression too large"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["[:", "[:a", "(?", "\\Q", "{1", "(?P<", "[[:^a"])
 def test_a_long_expression_takes_time_in_proportion(part: str) -> None:
     # In proportion to the square, it would take minutes.

@@ -44,6 +44,7 @@ def test_a_statement_with_bound_values_reads_back_as_itself(seed: int) -> None:
             assert parse(str(statement)) == (statement,)
 
 
+@pytest.mark.slow
 def test_every_kind_of_statement_is_made_with_bound_values() -> None:
     missing = set(typing.get_args(Statement))
     for seed in range(4000):

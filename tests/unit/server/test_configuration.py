@@ -194,6 +194,7 @@ def test_an_empty_variable_of_ours_leaves_influxdbs_in_force() -> None:
     assert configure({}, environment, None).settings.shared_secret == "influx"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -161,6 +161,7 @@ OPTIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.fixed_dictionaries({}, optional={key: values(it) for key, it in OPTIONS.items()}))
 def test_whatever_is_set_is_printed_so_that_it_can_be_read(

@@ -138,6 +138,7 @@ def test_every_text_has_hops(values: list[str]) -> None:
     assert len(list(reversed_hops(values))) <= sum(value.count(",") + 1 for value in values)
 
 
+@pytest.mark.slow
 def test_a_header_of_many_elements_and_quotes_is_read() -> None:
     for text in ('"' * 200_000, '\\"' * 100_000, "for=10.0.0.2," * 15_000, "," * 200_000):
         assert forwarded_client(NETWORKS, PROXY, [text]).node in (PROXY, "10.0.0.2")

@@ -66,6 +66,7 @@ def watched() -> Iterator[Watched]:
     engine.go.set()
 
 
+@pytest.mark.slow
 def test_guesses_at_one_user_are_in_no_other_users_way(watched: Watched) -> None:
     login = Authenticator(watched, Metrics(), throttle=Throttle())
 
@@ -94,6 +95,7 @@ def test_guesses_at_one_user_are_in_no_other_users_way(watched: Watched) -> None
     login.close()
 
 
+@pytest.mark.slow
 def test_networks_that_failed_before_are_in_no_new_networks_way(watched: Watched) -> None:
     login = Authenticator(watched, Metrics(), throttle=Throttle())
 
@@ -120,6 +122,7 @@ def test_networks_that_failed_before_are_in_no_new_networks_way(watched: Watched
     login.close()
 
 
+@pytest.mark.slow
 def test_a_client_that_was_let_in_before_does_not_wait_after_a_restart(
     watched: Watched, tmp_path: Path
 ) -> None:

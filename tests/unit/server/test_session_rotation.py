@@ -18,6 +18,7 @@ async def _receive() -> Any:
     raise AssertionError("no body is read")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotates", [True, False])
 def test_a_response_that_cannot_set_a_cookie_rotates_no_session(rotates: bool) -> None:
     engine = Engine(MemoryStore())

@@ -7,6 +7,7 @@ from headgate.commands import COMMANDS, usage
 from headgate.completion import main
 
 
+@pytest.mark.slow
 def test_each_command_and_each_of_its_flags_has_a_help() -> None:
     tree = command_tree()
     assert [node.words[0] for node in tree.commands] == list(COMMANDS)

@@ -39,6 +39,7 @@ def test_what_is_written_is_read_back() -> None:
     assert parse_meta(encode_meta(DATA)) == DATA
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         MetaData,

@@ -118,6 +118,7 @@ def test_an_invalid_file_is_one_line_that_names_the_key(
     assert "\n" not in said and "Secret-9" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -136,6 +137,7 @@ PRIVILEGES = st.sampled_from([Privilege(number) for number in range(4)])
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         DeclaredState,

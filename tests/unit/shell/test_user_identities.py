@@ -33,6 +33,7 @@ def identities(name: str, store: str) -> list[tuple[str, str]]:
     return [(it["issuer"], it["subject"]) for it in shown["identities"]]
 
 
+@pytest.mark.slow
 def test_an_identity_is_linked_and_unlinked(store: str) -> None:
     assert run("link", "todd", IDP, "42", store=store) == (0, f"todd comes in as {IDP} 42\n")
     assert identities("todd", store) == [(IDP, "42")]
