@@ -14,10 +14,10 @@ from headgate_server.console import wording
 _FOLDER = Path(__file__).parent
 STATIC_FOLDER = _FOLDER / "static"
 # The longest time for which a page keeps the interpreter and a processor from other threads.
-_SLICE_SECONDS = 0.0005
+_SLICE_SECONDS = 0.0001
 # A sleep of 0 seconds lets no thread run that waits for the interpreter.
-_PAUSE_SECONDS = 0.0002
-_PIECES = 16
+_PAUSE_SECONDS = 0.0001
+_PIECES = 4
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def render(template: str, values: Mapping[str, Any]) -> bytes:
 
 
 def in_slices(items: Iterable[T], check: int = 1) -> Iterator[T]:
-    """Yields *items*, and sleeps briefly after each half millisecond, looked at per *check* items.
+    """Yields *items*, and sleeps briefly after each tenth of a millisecond, looked at per *check* items.
 
     So a long page delays no other request: the event loop's thread runs meanwhile. Blocking.
     """
