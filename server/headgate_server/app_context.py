@@ -55,7 +55,8 @@ from headgate_server.query.user_loader import UserLoader
 from headgate_server.server_status import ServerStatus
 from headgate_server.telemetry.logging import log_error, log_task_error
 from headgate_server.telemetry.metrics import Metrics
-from headgate_server.telemetry.tracing import OpenTelemetryTracing, tracing
+from headgate_server.telemetry.span_export import tracing
+from headgate_server.telemetry.tracing import SpanTracing
 
 if TYPE_CHECKING:
     from headgate_server.auth.oauth.registry import ProviderRegistry
@@ -124,7 +125,6 @@ class AppContext:
         self.providers: ProviderRegistry | None = None
         self.providers = self._create_providers(settings)
         self.tracing = tracing(settings.gateway.otlp_endpoint)
-        self.tracing_enabled = isinstance(self.tracing, OpenTelemetryTracing)
         self.gateway = self._create_gateway(settings)
         self._tenant_watch: asyncio.Task[None] | None = None
         self._start_tenant_watch(self.gateway)
@@ -373,7 +373,7 @@ class AppContext:
         if self._tenant_watch is not None:
             self._tenant_watch.cancel()
         await self.gateway.close()
-        if isinstance(self.tracing, OpenTelemetryTracing):
+        if isinstance(self.tracing, SpanTracing):
             await asyncio.get_running_loop().run_in_executor(None, self.tracing.close)
         if self._issuers is not None:
             await self._issuers.close()

@@ -29,9 +29,10 @@ def render(template: str, values: Mapping[str, Any]) -> bytes:
 
 
 def in_slices(items: Iterable[T], check: int = 1) -> Iterator[T]:
-    """Yields *items*, and sleeps briefly after each tenth of a millisecond, looked at per *check* items.
+    """Yields *items*, and sleeps briefly after each tenth of a millisecond. Blocking.
 
-    So a long page delays no other request: the event loop's thread runs meanwhile. Blocking.
+    The time is looked at once for *check* items. So a long page delays no other request: the event
+    loop's thread runs meanwhile.
     """
     slice_ends = time.perf_counter() + _SLICE_SECONDS
     for count, item in enumerate(items):

@@ -1,36 +1,78 @@
-"""Traces of requests, with the extra `otel`. Uses OpenTelemetry.
+"""Traces of requests: spans, their context, and which requests have any.
 
 Each client request has a span. Each request to an upstream store has a span inside it. The trace
 context is received and sent as W3C's `traceparent`. No attribute holds a statement, a path or a
-secret.
+secret. A span is a small object, and `SpanExport` alone knows OpenTelemetry's format.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any, Protocol
-
-_PROPAGATED_HEADERS = ("traceparent", "tracestate")
-
+from random import getrandbits
+from types import TracebackType
+from typing import Protocol, Self
 
 # W3C Trace Context, section 3.2: version, id of the trace, id of the caller's span, flags.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# Version 00 ends after the flags.
+_TRACEPARENT = re.compile(
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
+)
+_SAMPLED = 1  # W3C Trace Context, section 3.2.2.5.1
+_MAX_STATE_LENGTH = 512  # of the header `tracestate`, in characters
 
 
-@dataclass(frozen=True, slots=True)
-class RequestSpan:
-    """The span of a request. *finish* is called with the route and the status at its end."""
+@dataclass(slots=True)
+class Span:
+    """A request, or a request to an upstream store. Times are nanoseconds since the epoch.
+
+    *trace_id*, *id* and *parent_id* ("" without a parent) are hexadecimal. With *has_remote_parent*
+    the parent is a span of the client. *state* is the header `tracestate`.
+    """
+
+    name: str
+    attributes: tuple[tuple[str, str | int], ...]
+    trace_id: str
+    id: str
+    parent_id: str
+    has_remote_parent: bool
+    is_sampled: bool
+    state: str
+    is_client: bool
+    started_at: int
+    ended_at: int = 0
+    failed: bool = False
+
+
+class SpanSink(Protocol):
+    """What becomes of spans."""
+
+    def is_sampled(self, trace_id: str, method: str, parent: tuple[str, bool] | None) -> bool:
+        """Returns whether the spans of a request are wanted.
+
+        *parent* is the id of the client's span, and whether the client wants it sampled.
+        """
+        ...
+
+    def add(self, span: Span) -> None:
+        """Takes *span*, which has ended. Must not wait."""
+        ...
+
+    def close(self) -> None:
+        """Sends the spans that are not sent yet. Blocking."""
+        ...
+
+
+class RequestSpan(Protocol):
+    """The span of a request."""
 
     trace_id: str
-    finish: Callable[[str, int], None]
 
-
-def incoming_trace_id(headers: Mapping[str, str]) -> str:
-    """Returns the id of the trace in the header `traceparent`, or ""."""
-    found = _TRACEPARENT.match(headers.get("traceparent", ""))
-    return found[1] if found is not None else ""
+    def finish(self, route: str, status: int) -> None:
+        """Notes the route and the status of the response."""
+        ...
 
 
 class Tracing(Protocol):
@@ -53,6 +95,12 @@ class Tracing(Protocol):
         ...
 
 
+def incoming_trace_id(headers: Mapping[str, str]) -> str:
+    """Returns the id of the trace in the header `traceparent`, or ""."""
+    found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return found[1] if found is not None else ""
+
+
 class NoTracing:
     """Implements `Tracing` without any span, for a server without `otlp-endpoint`."""
 
@@ -69,83 +117,133 @@ class NoTracing:
 
 _NOT_TRACED: AbstractContextManager[RequestSpan | None] = nullcontext()
 _NO_HEADERS: AbstractContextManager[Mapping[str, str]] = nullcontext({})
+_request_span: ContextVar[Span | None] = ContextVar("request_span", default=None)
 
 
-class OpenTelemetryTracing:
-    """Implements `Tracing` with *provider*, an OpenTelemetry TracerProvider."""
+class SpanTracing:
+    """Implements `Tracing`. Spans that have ended go to *sink*."""
 
-    def __init__(self, provider: Any) -> None:
-        from opentelemetry.trace import SpanKind, StatusCode
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+    def __init__(self, sink: SpanSink) -> None:
+        self._sink = sink
 
-        self._provider = provider
-        self._tracer = provider.get_tracer("headgate")
-        self._propagator = TraceContextTextMapPropagator()
-        self._kinds, self._failed = SpanKind, StatusCode.ERROR
+    def request(
+        self, headers: Mapping[str, str], method: str
+    ) -> AbstractContextManager[RequestSpan | None]:
+        """Traces a request as a server span."""
+        found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        if found is None:
+            trace_id, parent_id, state, parent = f"{getrandbits(128) or 1:032x}", "", "", None
+        else:
+            trace_id, parent_id, flags = found.groups()
+            state = headers.get("tracestate", "")
+            state = state if len(state) <= _MAX_STATE_LENGTH else ""
+            parent = (parent_id, bool(int(flags, 16) & _SAMPLED))
+        span = Span(
+            name=method,
+            attributes=(),
+            trace_id=trace_id,
+            id=_new_id(),
+            parent_id=parent_id,
+            has_remote_parent=parent is not None,
+            is_sampled=self._sink.is_sampled(trace_id, method, parent),
+            state=state,
+            is_client=False,
+            started_at=_now(),
+        )
+        return _RequestContext(span, self._sink.add)
 
-    @contextmanager
-    def request(self, headers: Mapping[str, str], method: str) -> Iterator[RequestSpan | None]:
-        """Traces a request as a server span. Yields the span."""
-        incoming = {name: headers[name] for name in _PROPAGATED_HEADERS if name in headers}
-        with self._tracer.start_as_current_span(
-            method,
-            context=self._propagator.extract(incoming),
-            kind=self._kinds.SERVER,
-            attributes={"http.request.method": method},
-            record_exception=False,  # its text may hold private data
-            set_status_on_exception=False,
-        ) as span:
-
-            def finish(route: str, status: int) -> None:
-                span.update_name(f"{method} {route}")
-                span.set_attribute("http.route", route)
-                span.set_attribute("http.response.status_code", status)
-                if status >= 500:
-                    span.set_status(self._failed)
-
-            yield RequestSpan(f"{span.get_span_context().trace_id:032x}", finish)
-
-    @contextmanager
-    def upstream(self, name: str, component: str) -> Iterator[Mapping[str, str]]:
+    def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
         """Traces a request to the upstream *name* as a client span. Yields the headers to send."""
-        headers: dict[str, str] = {}
-        with self._tracer.start_as_current_span(
-            f"upstream {name}",
-            kind=self._kinds.CLIENT,
-            attributes={"headgate.upstream": name, "headgate.component": component},
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            self._propagator.inject(headers)
-            try:
-                yield headers
-            except BaseException:
-                span.set_status(self._failed)
-                raise
+        parent = _request_span.get()
+        if parent is None:  # a request of the server itself, such as a probe
+            trace_id, parent_id, state = f"{getrandbits(128) or 1:032x}", "", ""
+            sampled = self._sink.is_sampled(trace_id, name, None)
+        else:
+            trace_id, parent_id, state = parent.trace_id, parent.id, parent.state
+            sampled = parent.is_sampled
+        span = Span(
+            name=f"upstream {name}",
+            attributes=(("headgate.upstream", name), ("headgate.component", component)),
+            trace_id=trace_id,
+            id=_new_id(),
+            parent_id=parent_id,
+            has_remote_parent=False,
+            is_sampled=sampled,
+            state=state,
+            is_client=True,
+            started_at=_now(),
+        )
+        return _UpstreamContext(span, self._sink.add)
 
     def close(self) -> None:
-        """Sends the spans that are not sent yet, and shuts *provider* down."""
-        self._provider.shutdown()
+        """Sends the spans that are not sent yet. Blocking."""
+        self._sink.close()
 
 
-def available() -> bool:
-    """Returns whether the extra `otel` is installed."""
-    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
+class _RequestContext:
+    """The time of a request: its span is the one inside which upstream requests are."""
+
+    __slots__ = ("_add", "_span", "trace_id")
+
+    def __init__(self, span: Span, add: Callable[[Span], None]) -> None:
+        self._span, self._add, self.trace_id = span, add, span.trace_id
+
+    def __enter__(self) -> Self:
+        _request_span.set(self._span)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _request_span.set(None)
+        if self._span.is_sampled:
+            self._span.ended_at = _now()
+            self._add(self._span)
+
+    def finish(self, route: str, status: int) -> None:
+        """Notes the route and the status of the response."""
+        span = self._span
+        span.attributes = (
+            ("http.request.method", span.name),
+            ("http.route", route),
+            ("http.response.status_code", status),
+        )
+        span.name, span.failed = f"{span.name} {route}", status >= 500
 
 
-def tracing(endpoint: str) -> NoTracing | OpenTelemetryTracing:
-    """Returns a `Tracing` that sends spans to the OTLP collector at *endpoint*.
+class _UpstreamContext:
+    """The time of a request to an upstream store. Yields the headers to send."""
 
-    Returns `NoTracing` if *endpoint* is "". Any other *endpoint* needs the extra `otel`.
-    """
-    if not endpoint:
-        return NoTracing()
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    __slots__ = ("_add", "_span")
 
-    provider = TracerProvider(resource=Resource.create({"service.name": "headgate"}))
-    exporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=5)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    return OpenTelemetryTracing(provider)
+    def __init__(self, span: Span, add: Callable[[Span], None]) -> None:
+        self._span, self._add = span, add
+
+    def __enter__(self) -> Mapping[str, str]:
+        span = self._span
+        context = {"traceparent": f"00-{span.trace_id}-{span.id}-{span.is_sampled:02x}"}
+        if span.state:
+            context["tracestate"] = span.state
+        return context
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._span.is_sampled:
+            self._span.failed = kind is not None
+            self._span.ended_at = _now()
+            self._add(self._span)
+
+
+def _new_id() -> str:
+    """Returns the id of a new span."""
+    return f"{getrandbits(64) or 1:016x}"
+
+
+_now = time.time_ns

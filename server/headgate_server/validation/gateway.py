@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.gateway.route_table import load_route_table
-from headgate_server.telemetry.tracing import NoTracing, available
+from headgate_server.telemetry.span_export import available
+from headgate_server.telemetry.tracing import NoTracing
 from headgate_server.upstream.adapter import UpstreamAdapter
 from headgate_server.upstream.adapters import check_upstream_settings, create_adapter
 from headgate_server.upstream.errors import UpstreamError

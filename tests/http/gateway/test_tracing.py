@@ -1,18 +1,11 @@
 """Traces: a span per request and a child span for the upstream request, in the client's trace."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("opentelemetry.sdk")
-
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
-    InMemorySpanExporter,
-)
 
 from headgate_server.application import Application
 from headgate_server.config.gateway import (
@@ -20,11 +13,13 @@ from headgate_server.config.gateway import (
     UpstreamSettings,
 )
 from headgate_server.config.settings import Settings
-from headgate_server.telemetry.tracing import NoTracing, OpenTelemetryTracing, tracing
+from headgate_server.telemetry.span_export import tracing
+from headgate_server.telemetry.tracing import NoTracing, Span, SpanTracing, incoming_trace_id
 from support.recorder_upstream import recorder
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+PATH = "/prometheus/api/v1/query"
 
 
 async def get(app: Application, path: str, headers: Mapping[str, str]) -> int:
@@ -55,10 +50,20 @@ async def get(app: Application, path: str, headers: Mapping[str, str]) -> int:
     return statuses[0]
 
 
-async def traced(url: str, path: str, store: str) -> tuple[int, Sequence[ReadableSpan]]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+class Spans(list[Span]):
+    """Keeps the spans of an application."""
+
+    def is_sampled(self, trace_id: str, method: str, parent: tuple[str, bool] | None) -> bool:
+        return parent is None or parent[1]
+
+    def add(self, span: Span) -> None:
+        self.append(span)
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+async def traced(url: str, path: str, store: str, context: str = PARENT) -> tuple[int, list[Span]]:
     upstream = UpstreamSettings("m", "mimir", urls=(url,), tenant_name="everyone")
     gateway = GatewaySettings((upstream,), allow_anonymous=True)
     app = Application(Settings(store_path=store, gateway=gateway))
@@ -80,45 +85,103 @@ async def traced(url: str, path: str, store: str) -> tuple[int, Sequence[Readabl
     life = asyncio.ensure_future(app({"type": "lifespan"}, receive, send))
     await ready.wait()
     assert app._context is not None
-    service = app._context
-    service.tracing = OpenTelemetryTracing(provider)
+    service, spans = app._context, Spans()
+    service.tracing = SpanTracing(spans)
     await service.gateway.close()  # it may have connected already, to probe the store
     service.gateway = service._create_gateway(service.settings)
-    status = await get(app, path, {"traceparent": PARENT, "Authorization": "Bearer Secret-1"})
+    headers = {"traceparent": context, "tracestate": "a=1", "Authorization": "Bearer Secret-1"}
+    status = await get(app, path, headers)
     ending.set()
     await life
-    return status, exporter.get_finished_spans()
+    return status, spans
 
 
-def test_a_request_is_two_spans_of_the_clients_trace(tmp_path: Any) -> None:
+def test_a_request_is_two_spans_of_the_clients_trace(tmp_path: Path) -> None:
     with recorder() as store:
-        path = "/prometheus/api/v1/query"
-        status, spans = asyncio.run(traced(store.url, path, str(tmp_path / "u.db")))
+        status, spans = asyncio.run(traced(store.url, PATH, str(tmp_path / "u.db")))
         assert status == 200
         inner, outer = spans
         assert (inner.name, outer.name) == ("upstream m", "GET gateway m /prometheus/api/v1/query")
         for span in spans:
-            assert span.context is not None and f"{span.context.trace_id:032x}" == TRACE
+            assert span.trace_id == TRACE
+            assert span.started_at <= span.ended_at
             # Spans contain neither the query nor the credentials.
-            assert "Secret-1" not in str(span.to_json()) and "Toor-1" not in str(span.to_json())
-        assert outer.context is not None and inner.context is not None
-        assert outer.parent is not None and f"{outer.parent.span_id:016x}" == PARENT.split("-")[2]
-        assert inner.parent is not None and inner.parent.span_id == outer.context.span_id
-        assert dict(outer.attributes or {}) == {
-            "http.request.method": "GET",
-            "http.route": "gateway m /prometheus/api/v1/query",
-            "http.response.status_code": 200,
-        }
+            assert "Secret-1" not in repr(span)
+            assert "Toor-1" not in repr(span)
+        assert outer.parent_id == PARENT.split("-")[2]
+        assert inner.parent_id == outer.id
+        assert outer.attributes == (
+            ("http.request.method", "GET"),
+            ("http.route", "gateway m /prometheus/api/v1/query"),
+            ("http.response.status_code", 200),
+        )
+        assert store.last.all("traceparent") == [f"00-{TRACE}-{inner.id}-01"]
+        assert store.last.all("tracestate") == ["a=1"]
+
+
+def test_a_trace_that_the_client_does_not_want_is_only_handed_on(tmp_path: Path) -> None:
+    with recorder() as store:
+        unwanted = PARENT.removesuffix("01") + "00"
+        status, spans = asyncio.run(traced(store.url, PATH, str(tmp_path / "u.db"), unwanted))
+        assert (status, spans) == (200, [])
         (context,) = store.last.all("traceparent")
-        assert context.split("-")[1:3] == [TRACE, f"{inner.context.span_id:016x}"]
+        assert context.startswith(f"00-{TRACE}-")
+        assert context.endswith("-00")
 
 
-def test_a_store_that_fails_is_a_span_that_failed(tmp_path: Any) -> None:
-    path = "/prometheus/api/v1/query"
-    status, spans = asyncio.run(traced("http://127.0.0.1:1", path, str(tmp_path / "u.db")))
+@pytest.mark.parametrize(
+    ("context", "known"),
+    [
+        (PARENT, True),
+        (PARENT.replace("00-", "01-", 1) + "-more", True),
+        (PARENT + "-more", False),
+        (PARENT.replace("00-", "ff-", 1), False),
+        (PARENT.replace(TRACE, "0" * 32), False),
+        (PARENT.replace("b7ad6b7169203331", "0" * 16), False),
+        (PARENT.upper(), False),
+        ("", False),
+        ("\n", False),
+    ],
+)
+def test_an_invalid_context_begins_a_trace(context: str, known: bool) -> None:
+    headers = {"traceparent": context}
+    assert (incoming_trace_id(headers) == TRACE) is known
+    spans = Spans()
+    with SpanTracing(spans).request(headers, "GET") as span:
+        assert span is not None
+        assert (span.trace_id == TRACE) is known
+    assert (spans[0].parent_id != "") is known
+
+
+def test_a_store_that_fails_is_a_span_that_failed(tmp_path: Path) -> None:
+    status, spans = asyncio.run(traced("http://127.0.0.1:1", PATH, str(tmp_path / "u.db")))
     assert status == 502
-    assert [span.status.is_ok for span in spans] == [False, False]
+    assert [span.failed for span in spans] == [True, True]
 
 
-def test_without_a_collector_nothing_is_made() -> None:
+def test_requests_at_the_same_time_have_spans_of_their_own() -> None:
+    spans = Spans()
+    tracing = SpanTracing(spans)
+
+    async def request(name: str) -> None:
+        with tracing.request({}, "GET") as span:
+            assert span is not None
+            await asyncio.sleep(0)
+            with tracing.upstream(name, ""):
+                await asyncio.sleep(0)
+            span.finish(name, 200)
+
+    async def all_requests() -> None:
+        await asyncio.gather(*(request(str(number)) for number in range(20)))
+
+    asyncio.run(all_requests())
+    outer = {span.id: span.name for span in spans if not span.is_client}
+    inner = {span.parent_id: span.name for span in spans if span.is_client}
+    assert {name.removeprefix("GET ") for name in outer.values()} == set(map(str, range(20)))
+    assert {id: f"GET {name.removeprefix('upstream ')}" for id, name in inner.items()} == outer
+
+
+def test_without_a_collector_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(tracing(""), NoTracing)
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert isinstance(tracing("http://127.0.0.1:1"), NoTracing)

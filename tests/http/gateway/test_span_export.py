@@ -1,0 +1,207 @@
+"""Spans arrive at an OTLP/HTTP collector, as OpenTelemetry's variables say."""
+
+import gzip
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as EncodedSpan
+
+from headgate_server.telemetry.span_export import SpanExport
+from headgate_server.telemetry.tracing import SpanTracing
+from support.gateway_fixtures import configured, upstream
+from support.local_server import LocalServer
+from support.recorder_upstream import Heard, Recorder, recorder
+from support.waiting import poll_until
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def collector() -> Iterator[Recorder]:
+    with recorder("collector") as found:
+        yield found
+
+
+def received(collector: Recorder) -> list[ResourceSpans]:
+    found: list[ResourceSpans] = []
+    for heard in collector.heard:
+        request = ExportTraceServiceRequest()
+        zipped = heard.all("Content-Encoding") == ["gzip"]
+        request.ParseFromString(gzip.decompress(heard.body) if zipped else heard.body)
+        found += request.resource_spans
+    return found
+
+
+def encoded(collector: Recorder) -> list[EncodedSpan]:
+    groups = received(collector)
+    return [span for group in groups for scope in group.scope_spans for span in scope.spans]
+
+
+def send(collector: Recorder, *parents: str, failing: bool = False) -> None:
+    """Sends the spans of a request with a request to a store for each of *parents*."""
+    tracing = SpanTracing(SpanExport(f"{collector.url}/v1/traces"))
+    for parent in parents:
+        with tracing.request({"traceparent": parent, "tracestate": "a=1"}, "GET") as span:
+            assert span is not None
+            with tracing.upstream("vm", "select"):
+                pass
+            span.finish("/query", 503 if failing else 200)
+    tracing.close()
+
+
+def test_spans_have_their_trace_times_and_attributes(collector: Recorder) -> None:
+    send(collector, PARENT, failing=True)
+    (group,) = received(collector)
+    resource = {it.key: it.value.string_value for it in group.resource.attributes}
+    assert resource["service.name"] == "headgate"
+    inner, outer = encoded(collector)
+    assert outer.trace_id.hex() == inner.trace_id.hex() == TRACE
+    assert outer.parent_span_id.hex() == "b7ad6b7169203331"
+    assert inner.parent_span_id == outer.span_id
+    assert (outer.kind, inner.kind) == (EncodedSpan.SPAN_KIND_SERVER, EncodedSpan.SPAN_KIND_CLIENT)
+    assert outer.start_time_unix_nano <= inner.start_time_unix_nano
+    assert inner.end_time_unix_nano <= outer.end_time_unix_nano
+    assert outer.name == "GET /query"
+    assert outer.trace_state == "a=1"
+    assert (outer.flags, inner.flags) == (0x301, 0x101)
+    assert outer.status.code == Status.STATUS_CODE_ERROR
+    assert inner.status.code == Status.STATUS_CODE_UNSET
+    values = {it.key: it.value.string_value or it.value.int_value for it in outer.attributes}
+    assert values == {
+        "http.request.method": "GET",
+        "http.route": "/query",
+        "http.response.status_code": 503,
+    }
+
+
+def test_opentelemetrys_variables_are_obeyed(
+    collector: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "gate")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "zone=x")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20t,x-a=1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip")
+    send(collector, "")
+    (group,) = received(collector)
+    resource = {it.key: it.value.string_value for it in group.resource.attributes}
+    assert (resource["service.name"], resource["zone"]) == ("gate", "x")
+    assert collector.last.all("Authorization") == ["Bearer t"]
+    assert collector.last.path == "/v1/traces"
+
+
+UNWANTED = PARENT.removesuffix("01") + "00"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "parent", "count"),
+    [
+        ("", "", 2),
+        ("", PARENT, 2),
+        ("", UNWANTED, 0),
+        ("always_on", UNWANTED, 2),
+        ("always_off", PARENT, 0),
+        ("parentbased_always_off", PARENT, 2),
+        ("parentbased_always_off", "", 0),
+    ],
+)
+def test_the_sampler_decides_for_all_spans_of_a_request(
+    collector: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    sampler: str,
+    parent: str,
+    count: int,
+) -> None:
+    if sampler:
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    send(collector, parent)
+    assert len(encoded(collector)) == count
+
+
+def test_a_share_of_the_traces_is_a_share(
+    collector: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.5")
+    send(collector, *[""] * 400)
+    traces: dict[bytes, int] = {}
+    for span in encoded(collector):
+        traces[span.trace_id] = traces.get(span.trace_id, 0) + 1
+    assert set(traces.values()) == {2}
+    assert 100 < len(traces) < 300
+
+
+def test_a_busy_collector_is_asked_again(collector: Recorder) -> None:
+    statuses = [503, 429, 200]
+    collector.reply = lambda heard: (statuses.pop(0), {}, b"")
+    tracing = SpanTracing(SpanExport(collector.url))
+    for _ in range(256):  # a batch is sent at once
+        with tracing.request({}, "GET"), tracing.upstream("vm", ""):
+            pass
+    poll_until(lambda: not statuses, "the batch was not sent again")
+    assert len({heard.body for heard in collector.heard}) == 1
+    tracing.close()
+
+
+def test_a_collector_that_refuses_is_logged_once_and_without_its_login(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("headgate"), "propagate", True)
+    answered = threading.Event()
+
+    def reply(heard: Heard) -> tuple[int, dict[str, str], bytes]:
+        answered.set()
+        return 400, {}, b"no"
+
+    with recorder(reply=reply) as refusing:
+        export = SpanExport(refusing.url.replace("//", "//me:Secret-1@"))
+        tracing = SpanTracing(export)
+        for _ in range(2):
+            answered.clear()
+            for _ in range(256):
+                with tracing.request({}, "GET"), tracing.upstream("vm", ""):
+                    pass
+            assert answered.wait(20)
+        tracing.close()
+    (line,) = [it.getMessage() for it in caplog.records if "traces" in it.getMessage()]
+    assert line == "traces: the collector of otlp-endpoint does not accept spans: status 400"
+
+
+def test_spans_beyond_the_queue_are_dropped_and_the_server_goes_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("headgate"), "propagate", True)
+    goes_on = threading.Event()
+
+    def reply(heard: Heard) -> tuple[int, dict[str, str], bytes]:
+        goes_on.wait(20)
+        return 200, {}, b""
+
+    with recorder(reply=reply) as slow:
+        tracing = SpanTracing(SpanExport(slow.url))
+        for _ in range(10_000):
+            with tracing.request({}, "GET"):
+                pass
+        goes_on.set()
+        tracing.close()
+        kept = len(encoded(slow))
+    assert 8192 <= kept < 10_000
+    (line,) = [it.getMessage() for it in caplog.records if "dropped" in it.getMessage()]
+    assert line == f"traces: {10_000 - kept} spans were dropped, because too many waited"
+
+
+def test_a_servers_end_sends_the_spans_that_wait(
+    serve: Callable[..., LocalServer], tmp_path: Path, collector: Recorder
+) -> None:
+    with recorder() as store:
+        table = upstream("mimir", urls=[store.url], tenant_name="everyone")
+        lines = f'allow-anonymous = true\notlp-endpoint = "{collector.url}"'
+        server = configured(serve, tmp_path, table, gateway=lines)
+        assert server.request("GET", "/prometheus/api/v1/query?query=up").status == 200
+        server.stop()
+    assert {span.name for span in encoded(collector)} >= {"upstream mimir"}
