@@ -56,10 +56,12 @@ class LabelRenamer:
         spellings = b"|".join(b"".join(map(_json_spellings, name)) for name in self._encoded)
         self._in_json = re.compile(rb'"(?:%b)"' % (spellings or _NO_NAME.encode()))
         self._column = re.compile(rf"([^:]*:label:)({any_name})\Z")
-        # A line that has more labels has as many of these signs.
-        self._many_tags = _repeated_pattern(b",", most)
-        self._many_values = _repeated_pattern(b"=", most)
-        self._many_keys = _repeated_pattern(b":", most)
+
+    def _may_have_too_many(self, block: bytes, sign: bytes) -> bool:
+        """Returns whether a line of *block* has *sign*, which each label has, too often."""
+        if self.most == 0 or block.count(sign) <= self.most:
+            return False
+        return any(line.count(sign) > self.most for line in block.split(b"\n"))
 
     def _check_count(self, count: int) -> None:
         if 0 < self.most < count:
@@ -77,7 +79,7 @@ class LabelRenamer:
 
     def in_lines(self, block: bytes) -> bytes:
         """Returns whole lines of line protocol with the tags renamed."""
-        if self._many_tags.search(block) is not None:
+        if self._may_have_too_many(block, b","):
             for line in block.split(b"\n"):
                 self._check_count(len(_line_parts(line)) - 1)
         if not self._may_have_tag(block):
@@ -109,7 +111,7 @@ class LabelRenamer:
 
     def in_text(self, block: bytes) -> bytes:
         """Returns whole lines of Prometheus' text format with the labels renamed."""
-        if self._many_values.search(block) is not None:
+        if self._may_have_too_many(block, b"="):
             for line in block.split(b"\n"):
                 self._check_count(len(_sample_labels(line)[1]))
         if self._in_text.search(block) is None:
@@ -133,7 +135,7 @@ class LabelRenamer:
 
     def in_json(self, block: bytes) -> bytes:
         """Returns whole lines of VictoriaMetrics' JSON format with the labels renamed."""
-        if self._many_keys.search(block) is not None:
+        if self._may_have_too_many(block, b":"):
             for line in block.split(b"\n"):
                 keys = [found for found in _JSON_KEY_PATTERN.finditer(line) if found[2] is not None]
                 self._check_count(len(keys) - _OTHER_JSON_KEYS)
@@ -192,13 +194,6 @@ class LabelRenamer:
 
 def _encoded(names: Mapping[str, str]) -> dict[bytes, bytes]:
     return {old.encode(): new.encode() for old, new in names.items()}
-
-
-def _repeated_pattern(sign: bytes, most: int) -> re.Pattern[bytes]:
-    """Returns a pattern for a line with more than *most* times *sign*; 0: for no line."""
-    if most == 0:
-        return re.compile(_NO_NAME.encode())
-    return re.compile(rb"^(?:[^%b\n]*%b){%d}" % (sign, sign, most + 1), re.MULTILINE)
 
 
 def _json_spellings(character: int) -> bytes:

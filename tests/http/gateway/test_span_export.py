@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Status
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as EncodedSpan
 
-from headgate_server.telemetry.span_export import SpanExport
-from headgate_server.telemetry.tracing import SpanTracing
+from headgate_server.telemetry.span_export import SpanExport, encode
+from headgate_server.telemetry.tracing import Span, SpanTracing
 from support.gateway_fixtures import configured, upstream
 from support.local_server import LocalServer
 from support.recorder_upstream import Heard, Recorder, recorder
@@ -78,6 +80,53 @@ def test_spans_have_their_trace_times_and_attributes(collector: Recorder) -> Non
         "http.route": "/query",
         "http.response.status_code": 503,
     }
+
+
+HEX = "0123456789abcdef"
+NUMBERS = st.integers(0, 2**64 - 1)
+
+
+@given(
+    st.builds(
+        Span,
+        name=st.text() | st.just("x" * 40_000),
+        attributes=st.lists(st.tuples(st.text(), st.text() | st.integers(0, 2**62))).map(tuple),
+        trace_id=st.text(HEX, min_size=32, max_size=32),
+        id=st.text(HEX, min_size=16, max_size=16),
+        parent_id=st.just("") | st.text(HEX, min_size=16, max_size=16),
+        has_remote_parent=st.booleans(),
+        is_sampled=st.just(True),
+        state=st.text(st.characters(max_codepoint=0x7E)),
+        is_client=st.booleans(),
+        started_at=NUMBERS,
+        ended_at=NUMBERS,
+        failed=st.booleans(),
+    )
+)
+def test_any_span_is_read_back_as_it_was(span: Span) -> None:
+    scope = ScopeSpans.FromString(encode(span) * 2)
+    found, again = scope.spans
+    assert found == again
+    assert found.trace_id.hex() == span.trace_id
+    assert found.span_id.hex() == span.id
+    assert found.parent_span_id.hex() == span.parent_id
+    assert found.name == span.name
+    assert found.trace_state == span.state
+    assert found.start_time_unix_nano == span.started_at
+    assert found.end_time_unix_nano == span.ended_at
+    assert found.flags == (0x301 if span.has_remote_parent else 0x101)
+    assert (found.kind == EncodedSpan.SPAN_KIND_CLIENT) is span.is_client
+    assert (found.status.code == Status.STATUS_CODE_ERROR) is span.failed
+    values = [(it.key, it.value.string_value or it.value.int_value) for it in found.attributes]
+    assert values == [(key, value or 0) for key, value in span.attributes]
+
+
+def test_a_name_that_is_no_unicode_ends_no_request(collector: Recorder) -> None:
+    tracing = SpanTracing(SpanExport(collector.url))
+    with tracing.request({}, "GET"), tracing.upstream("a\udcff", ""):
+        pass
+    tracing.close()
+    assert [span.name for span in encoded(collector)] == ["upstream a?", "GET"]
 
 
 def test_opentelemetrys_variables_are_obeyed(
