@@ -8,6 +8,7 @@ import gzip
 import os
 import threading
 from collections import deque
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from struct import Struct
@@ -196,6 +197,14 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why the collector did not take a batch, and whether it may be sent again."""
+
+    reason: str
+    is_final: bool = False
+
+
 class _Collector:
     """The OTLP/HTTP collector at *url*. Failures are logged once until it works again."""
 
@@ -226,22 +235,21 @@ class _Collector:
         """Sends *body*. Tries four times while the collector is away or busy. Blocking."""
         if self._is_compressed:
             body = gzip.compress(body, 1)
-        for attempt in range(_ATTEMPTS):
-            error = self._attempt(body)
-            if error is None:
-                if self._failed:
-                    log_info("traces: the collector accepts spans again")
-                self._failed = False
-                return
-            reason, is_final = error
-            if is_final or self._hurries.wait(2**attempt):
+        error = self._attempt(body)
+        for attempt in range(_ATTEMPTS - 1):
+            if error is None or error.is_final or self._hurries.wait(2**attempt):
                 break
-        if not self._failed:
-            log_warning(f"traces: the collector of otlp-endpoint does not accept spans: {reason}")
-        self._failed = True
+            error = self._attempt(body)
+        if error is None and self._failed:
+            log_info("traces: the collector accepts spans again")
+        elif error is not None and not self._failed:
+            log_warning(
+                f"traces: the collector of otlp-endpoint does not accept spans: {error.reason}"
+            )
+        self._failed = error is not None
 
-    def _attempt(self, body: bytes) -> tuple[str, bool] | None:
-        """Returns None, or why the collector does not have *body*, and whether that is final."""
+    def _attempt(self, body: bytes) -> _Refusal | None:
+        """Returns None, or why the collector did not take *body*."""
         import requests
 
         try:
@@ -249,9 +257,11 @@ class _Collector:
                 self._url, body, headers=self._headers, timeout=self._timeout, allow_redirects=False
             )
         except requests.RequestException as error:
-            return type(error).__name__, False  # its text has the URL, which may have a login
+            return _Refusal(type(error).__name__)  # its text has the URL, which may have a login
         status = response.status_code
-        return None if status < 300 else (f"status {status}", status not in _RETRIED_STATUSES)
+        if status < 300:
+            return None
+        return _Refusal(f"status {status}", is_final=status not in _RETRIED_STATUSES)
 
 
 def _variable(name: str) -> str:

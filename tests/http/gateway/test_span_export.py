@@ -30,6 +30,22 @@ def collector() -> Iterator[Recorder]:
         yield found
 
 
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """Yields the lines about traces that are logged."""
+    lines: list[str] = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith("traces: "):
+                lines.append(record.getMessage())
+
+    handler = Lines()
+    logging.getLogger("headgate").addHandler(handler)
+    yield lines
+    logging.getLogger("headgate").removeHandler(handler)
+
+
 def received(collector: Recorder) -> list[ResourceSpans]:
     found: list[ResourceSpans] = []
     for heard in collector.heard:
@@ -198,9 +214,8 @@ def test_a_busy_collector_is_asked_again(collector: Recorder) -> None:
 
 
 def test_a_collector_that_refuses_is_logged_once_and_without_its_login(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    logged: list[str],
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("headgate"), "propagate", True)
     answered = threading.Event()
 
     def reply(heard: Heard) -> tuple[int, dict[str, str], bytes]:
@@ -217,14 +232,13 @@ def test_a_collector_that_refuses_is_logged_once_and_without_its_login(
                     pass
             assert answered.wait(20)
         tracing.close()
-    (line,) = [it.getMessage() for it in caplog.records if "traces" in it.getMessage()]
+    (line,) = logged
     assert line == "traces: the collector of otlp-endpoint does not accept spans: status 400"
 
 
 def test_spans_beyond_the_queue_are_dropped_and_the_server_goes_on(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    logged: list[str],
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("headgate"), "propagate", True)
     goes_on = threading.Event()
 
     def reply(heard: Heard) -> tuple[int, dict[str, str], bytes]:
@@ -240,7 +254,7 @@ def test_spans_beyond_the_queue_are_dropped_and_the_server_goes_on(
         tracing.close()
         kept = len(encoded(slow))
     assert 8192 <= kept < 10_000
-    (line,) = [it.getMessage() for it in caplog.records if "dropped" in it.getMessage()]
+    (line,) = logged
     assert line == f"traces: {10_000 - kept} spans were dropped, because too many waited"
 
 
