@@ -1,5 +1,6 @@
 """The metrics of the configuration: its hash, its reloads, its certificates and key sets."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -31,6 +32,7 @@ class ConfigurationMetrics:
         )
         self._hash = ""
         self._compute_hash: Callable[[], str] | None = None
+        self._lock = threading.Lock()
         self._certificate_ends = Gauge(
             "headgate_certificate_expiry_timestamp_seconds",
             "When the server's certificate in use ends, or the one for the store.",
@@ -51,19 +53,22 @@ class ConfigurationMetrics:
 
         *compute_hash* returns their hash. `flush` calls it, so that a start need not wait for it.
         """
-        self._compute_hash = compute_hash
+        with self._lock:
+            self._compute_hash = compute_hash
         self._reloaded.set(1)
         self._reloaded_at.set(time.time())
 
     def flush(self) -> None:
         """Shows the hash of the settings in effect."""
-        if self._compute_hash is None:
-            return
-        hash, self._compute_hash = self._compute_hash(), None
-        if self._hash not in ("", hash):
-            self._info.labels(self._hash).set(0)
-        self._hash = hash
-        self._info.labels(hash).set(1)
+        with self._lock:
+            compute, self._compute_hash = self._compute_hash, None
+            if compute is None:
+                return
+            hash = compute()
+            if self._hash not in ("", hash):
+                self._info.labels(self._hash).set(0)
+            self._hash = hash
+            self._info.labels(hash).set(1)
 
     def refused(self) -> None:
         """Records that the last reload failed."""

@@ -21,7 +21,7 @@ _TRACEPARENT = re.compile(
     r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
 _SAMPLED = 1  # W3C Trace Context, section 3.2.2.5.1
-_MAX_STATE_LENGTH = 512  # of the header `tracestate`, in characters
+_STATE = re.compile(r"[\x20-\x7e]{1,512}")  # the header `tracestate`; a longer one may be dropped
 
 
 @dataclass(slots=True)
@@ -90,7 +90,8 @@ class Tracing(Protocol):
     def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
         """Traces a request to the upstream store *name* while the context is open.
 
-        Yields headers for that request, which propagate the trace context to the store.
+        Yields headers for that request, which propagate the trace context to the store. They
+        replace those of the client; one without a value is removed.
         """
         ...
 
@@ -136,11 +137,11 @@ class SpanTracing:
         else:
             trace_id, parent_id, flags = found.groups()
             state = headers.get("tracestate", "")
-            state = state if len(state) <= _MAX_STATE_LENGTH else ""
+            state = state if _STATE.fullmatch(state) is not None else ""
             parent = (parent_id, bool(int(flags, 16) & _SAMPLED))
         span = Span(
             name=method,
-            attributes=(),
+            attributes=(("http.request.method", method),),
             trace_id=trace_id,
             id=_new_id(),
             parent_id=parent_id,
@@ -224,10 +225,8 @@ class _UpstreamContext:
 
     def __enter__(self) -> Mapping[str, str]:
         span = self._span
-        context = {"traceparent": f"00-{span.trace_id}-{span.id}-{span.is_sampled:02x}"}
-        if span.state:
-            context["tracestate"] = span.state
-        return context
+        parent = f"00-{span.trace_id}-{span.id}-{span.is_sampled:02x}"
+        return {"traceparent": parent, "tracestate": span.state}
 
     def __exit__(
         self,

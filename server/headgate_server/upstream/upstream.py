@@ -161,7 +161,8 @@ class Upstream:
         UpstreamTimeout, UpstreamProtocolError, PoolExhausted, UpstreamAuthError.
         """
         with self._tracing.upstream(self.name, component) as context:
-            request_headers = [*_without_names(headers, context), *context.items()]
+            given = [pair for pair in context.items() if pair[1]]
+            request_headers = [*_without_names(headers, context), *given]
             if self._authorization:
                 request_headers.append(("Authorization", self._authorization))
             return await self._send(method, target, request_headers, body, component, idempotent)

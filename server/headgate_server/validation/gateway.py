@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from headgate_server.config.gateway import GatewaySettings
 from headgate_server.gateway.route_table import load_route_table
-from headgate_server.telemetry.span_export import available
+from headgate_server.telemetry.span_export import check_tracing
 from headgate_server.telemetry.tracing import NoTracing
 from headgate_server.upstream.adapter import UpstreamAdapter
 from headgate_server.upstream.adapters import check_upstream_settings, create_adapter
@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 def check_gateway(settings: GatewaySettings) -> None:
     """Raises ValueError if *settings* are invalid: one line with the upstream and its option."""
-    if settings.otlp_endpoint and not available():
-        raise ValueError("otlp-endpoint: expected the extra otel: pip install 'headgate[otel]'")
+    if settings.otlp_endpoint:
+        check_tracing()
     for one in settings.upstreams:
         try:
             check_upstream_settings(one)

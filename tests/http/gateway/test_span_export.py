@@ -2,8 +2,12 @@
 
 import gzip
 import logging
+import re
 import threading
+import time
+import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Status
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as EncodedSpan
 
-from headgate_server.telemetry.span_export import SpanExport, encode
+from headgate_server.telemetry import span_export
+from headgate_server.telemetry.span_collector import collector_options
+from headgate_server.telemetry.span_encoding import encode
+from headgate_server.telemetry.span_export import SpanExport
 from headgate_server.telemetry.tracing import Span, SpanTracing
 from support.gateway_fixtures import configured, upstream
 from support.local_server import LocalServer
@@ -22,6 +29,11 @@ from support.waiting import poll_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+    "none": bytes,
+}
 
 
 @pytest.fixture
@@ -50,8 +62,8 @@ def received(collector: Recorder) -> list[ResourceSpans]:
     found: list[ResourceSpans] = []
     for heard in collector.heard:
         request = ExportTraceServiceRequest()
-        zipped = heard.all("Content-Encoding") == ["gzip"]
-        request.ParseFromString(gzip.decompress(heard.body) if zipped else heard.body)
+        (encoding,) = heard.all("Content-Encoding") or ["none"]
+        request.ParseFromString(DECOMPRESS[encoding](heard.body))
         found += request.resource_spans
     return found
 
@@ -199,6 +211,90 @@ def test_a_share_of_the_traces_is_a_share(
         traces[span.trace_id] = traces.get(span.trace_id, 0) + 1
     assert set(traces.values()) == {2}
     assert 100 < len(traces) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("TIMEOUT", "abc", "expected seconds, more than 0 and at most 3600"),
+        ("TIMEOUT", "0", "expected seconds, more than 0 and at most 3600"),
+        ("TIMEOUT", "nan", "expected seconds, more than 0 and at most 3600"),
+        ("TRACES_TIMEOUT", "inf", "expected seconds, more than 0 and at most 3600"),
+        (
+            "HEADERS",
+            "Authorization: Bearer Secret-1",
+            "expected NAME=VALUE, with %XX for special characters",
+        ),
+        (
+            "TRACES_HEADERS",
+            "a=Secret-1%E2%82%AC",
+            "expected NAME=VALUE, with %XX for special characters",
+        ),
+        ("HEADERS", "a=%0d%0ab", "expected NAME=VALUE, with %XX for special characters"),
+        ("COMPRESSION", "zip", "expected none, gzip or deflate"),
+        ("CERTIFICATE", "/no/such/file", "No such file or directory"),
+        ("CLIENT_CERTIFICATE", "/no/such/file", "No such file or directory"),
+        ("CLIENT_KEY", __file__, "expected CLIENT_CERTIFICATE beside it"),
+    ],
+)
+def test_an_invalid_variable_prevents_the_start_and_is_named(
+    serve: Callable[..., LocalServer],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    error: str,
+) -> None:
+    variable = f"OTEL_EXPORTER_OTLP_{name}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(variable, value)
+        with pytest.raises(ValueError, match=re.escape(f"{variable}: {error}")):
+            collector_options()
+        path = tmp_path / "headgate.toml"
+        path.write_text("[gateway]\notlp-endpoint = 'http://127.0.0.1:1'\n")
+        server = LocalServer(tmp_path / "store.db", ("--config", str(path)))
+        assert server.attempt().endswith(f"{variable}: {error}")
+    assert "Secret-1" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("compression", ["gzip", "deflate", "none"])
+def test_spans_are_compressed(
+    collector: Recorder, monkeypatch: pytest.MonkeyPatch, compression: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", compression)
+    send(collector, "")
+    assert len(encoded(collector)) == 2
+
+
+def passed(moment: float) -> bool:
+    return time.monotonic() > moment
+
+
+def test_spans_that_trickle_wait_for_a_batch(
+    collector: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_export, "_PAUSE_SECONDS", 0.2)
+    tracing = SpanTracing(SpanExport(collector.url))
+    begun = time.monotonic()
+    for number in range(400):
+        with tracing.request({}, "GET"):
+            poll_until(partial(passed, begun + number / 1000), "the clock stands still")
+    seconds = time.monotonic() - begun
+    tracing.close()
+    assert len(encoded(collector)) == 400
+    assert len(collector.heard) <= seconds / 0.2 + 2
+
+
+def test_a_collector_with_an_impossible_name_stops_no_later_span(
+    logged: list[str],
+) -> None:
+    tracing = SpanTracing(SpanExport("http://a..b:1"))
+    for _ in range(2):
+        with tracing.request({}, "GET"):
+            pass
+    tracing.close()
+    (line,) = logged
+    assert line.startswith("traces: the collector of otlp-endpoint does not accept spans: ")
 
 
 def test_a_busy_collector_is_asked_again(collector: Recorder) -> None:

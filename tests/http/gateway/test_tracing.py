@@ -63,7 +63,9 @@ class Spans(list[Span]):
         """Does nothing."""
 
 
-async def traced(url: str, path: str, store: str, context: str = PARENT) -> tuple[int, list[Span]]:
+async def traced(
+    url: str, path: str, store: str, context: str = PARENT, state: str = "a=1"
+) -> tuple[int, list[Span]]:
     upstream = UpstreamSettings("m", "mimir", urls=(url,), tenant_name="everyone")
     gateway = GatewaySettings((upstream,), allow_anonymous=True)
     app = Application(Settings(store_path=store, gateway=gateway))
@@ -89,7 +91,7 @@ async def traced(url: str, path: str, store: str, context: str = PARENT) -> tupl
     service.tracing = SpanTracing(spans)
     await service.gateway.close()  # it may have connected already, to probe the store
     service.gateway = service._create_gateway(service.settings)
-    headers = {"traceparent": context, "tracestate": "a=1", "Authorization": "Bearer Secret-1"}
+    headers = {"traceparent": context, "tracestate": state, "Authorization": "Bearer Secret-1"}
     status = await get(app, path, headers)
     ending.set()
     await life
@@ -117,6 +119,20 @@ def test_a_request_is_two_spans_of_the_clients_trace(tmp_path: Path) -> None:
         )
         assert store.last.all("traceparent") == [f"00-{TRACE}-{inner.id}-01"]
         assert store.last.all("tracestate") == ["a=1"]
+
+
+@pytest.mark.parametrize(
+    ("context", "state"),
+    [(PARENT, "a=" + "x" * 511), (PARENT, "a=\u00fc"), ("00-broken", "a=1"), (PARENT, "")],
+)
+def test_a_state_that_belongs_to_no_trace_is_not_handed_on(
+    tmp_path: Path, context: str, state: str
+) -> None:
+    with recorder() as store:
+        status, _ = asyncio.run(traced(store.url, PATH, str(tmp_path / "u.db"), context, state))
+        assert status == 200
+        assert store.last.all("tracestate") == []
+        assert len(store.last.all("traceparent")) == 1
 
 
 def test_a_trace_that_the_client_does_not_want_is_only_handed_on(tmp_path: Path) -> None:

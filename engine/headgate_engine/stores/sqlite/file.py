@@ -78,6 +78,8 @@ def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool,
     if not revision_file_path(path).exists():
         created, _ = _exists_or_create(path, create=create)
         create = False
+        if not created:  # a file that cannot be used gets no side file
+            alone = open_or_create(path, create=False)[1]
     try:
         side = RevisionFile(path)
     except OSError:
@@ -86,7 +88,7 @@ def mark_in_use(path: Path, *, create: bool = True) -> tuple[RevisionFile, bool,
         raise
     try:
         if _is_older(path):
-            alone = _upgrade_alone(path, side)
+            alone = _upgrade_alone(path, side) or alone
         _share(path, side)
         # Opened after it was marked as in use: until then, it may be replaced.
         _, upgraded = open_or_create(path, create=create)
@@ -212,6 +214,8 @@ def _create_if_first(path: Path) -> bool:
         raise StoreError(f"store {path}: there is no folder {path.parent}")
     lock = revision_file_path(path)
     if lock.exists():
+        if path.exists():
+            return False  # another process was first
         raise StoreError(
             f"store {path} is gone, but {lock.name} says that there was one: put a backup in "
             f"its place with `headgate store restore`, or remove {lock.name} to begin anew"

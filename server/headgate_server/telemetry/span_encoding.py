@@ -1,0 +1,73 @@
+"""Encodes spans as protobuf, in the format of OTLP 1.9."""
+
+from functools import lru_cache
+from struct import Struct
+
+from headgate_server.telemetry.tracing import Span
+
+_REMOTE_PARENT, _LOCAL_PARENT = 0x301, 0x101  # flags: sampled, and whether the parent is remote
+# The fields of a span, each after its tag: trace_id, span_id, both times, flags.
+_OWN_FIELDS = Struct("<2s16s2s8scQcQ2sI").pack
+
+
+def encode(span: Span) -> bytes:
+    """Returns *span* as the element `spans` of an encoded `ScopeSpans`. Thread-safe.
+
+    Elements one after the other are a list of them. OpenTelemetry's classes encode what many spans
+    have alike. The rest is appended here, because those classes take several times as long.
+    """
+    content = _alike(span.name, span.attributes, span.is_client, span.failed) + _OWN_FIELDS(
+        b"\x0a\x10",
+        bytes.fromhex(span.trace_id),
+        b"\x12\x08",
+        bytes.fromhex(span.id),
+        b"\x39",
+        span.started_at,
+        b"\x41",
+        span.ended_at,
+        b"\x85\x01",
+        _REMOTE_PARENT if span.has_remote_parent else _LOCAL_PARENT,
+    )
+    if span.parent_id:
+        content += b"\x22\x08" + bytes.fromhex(span.parent_id)
+    if span.state:
+        state = span.state.encode("utf-8", "replace")
+        content += b"\x1a" + _varint(len(state)) + state
+    return b"\x12" + _varint(len(content)) + content
+
+
+@lru_cache(1024)
+def _varint(number: int) -> bytes:
+    """Returns *number* in the encoding of protobuf for lengths."""
+    groups = bytearray()
+    while number > 127:
+        groups.append(number & 127 | 128)
+        number >>= 7
+    return bytes(groups) + bytes([number])
+
+
+@lru_cache(256)
+def _alike(
+    name: str, attributes: tuple[tuple[str, str | int], ...], is_client: bool, failed: bool
+) -> bytes:
+    """Returns the encoded fields that many spans have alike."""
+    # Imported on demand: only servers with a collector need it.
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span as EncodedSpan
+    from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+    kind = EncodedSpan.SPAN_KIND_CLIENT if is_client else EncodedSpan.SPAN_KIND_SERVER
+    encoded = EncodedSpan(name=encodable(name), kind=kind)
+    for key, value in attributes:
+        attribute = encoded.attributes.add(key=key)
+        if isinstance(value, int):
+            attribute.value.int_value = value
+        else:
+            attribute.value.string_value = encodable(value)
+    if failed:
+        encoded.status.code = Status.STATUS_CODE_ERROR
+    return encoded.SerializeToString()
+
+
+def encodable(text: str) -> str:
+    """Returns *text* with `?` in place of what UTF-8 cannot encode."""
+    return text.encode("utf-8", "replace").decode()
