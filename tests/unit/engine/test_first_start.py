@@ -7,7 +7,9 @@ import apsw
 import pytest
 
 from headgate_engine import SqliteStore, StoreError
-from headgate_engine.stores.sqlite import file as store_file
+from headgate_engine.stores.sqlite.revision_file import revision_file_path
+
+USED = "headgate_engine.stores.sqlite.file.revision_file_path"
 
 
 def test_a_store_that_cannot_be_used_gets_no_side_file(tmp_path: Path) -> None:
@@ -28,17 +30,17 @@ def test_two_processes_may_make_the_first_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "users.db"
-    original, calls = store_file.revision_file_path, 0
+    calls = 0
 
     def other_is_first(store: Path) -> Path:
         nonlocal calls
         calls += 1
         if calls == 2:  # this process has seen neither the store nor its side file
-            monkeypatch.setattr(store_file, "revision_file_path", original)
+            monkeypatch.setattr(USED, revision_file_path)
             SqliteStore(store).close()
-        return original(store)
+        return revision_file_path(store)
 
-    monkeypatch.setattr(store_file, "revision_file_path", other_is_first)
+    monkeypatch.setattr(USED, other_is_first)
     with closing(SqliteStore(path)) as store:
         assert not store.created
     assert calls == 2
