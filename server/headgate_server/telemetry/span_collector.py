@@ -79,11 +79,11 @@ class SpanCollector:
             self._headers["Content-Encoding"] = options.compression
         self._session = requests.Session()
         self._failed = False
-        self._hurries = threading.Event()
+        self._ending = threading.Event()
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """Makes further failures final: the server ends."""
-        self._hurries.set()
+        self._ending.set()
 
     def send(self, body: bytes) -> None:
         """Sends *body*. Tries four times while the collector is away or busy. Blocking."""
@@ -91,7 +91,7 @@ class SpanCollector:
             body = self._compress(body)
         error = self._attempt(body)
         for attempt in range(_ATTEMPTS - 1):
-            if error is None or error.is_final or self._hurries.wait(2**attempt):
+            if error is None or error.is_final or self._ending.wait(2**attempt):
                 break
             error = self._attempt(body)
         if error is None and self._failed:

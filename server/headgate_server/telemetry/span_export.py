@@ -91,7 +91,7 @@ class SpanExport:
         """Sends the spans that wait, for at most 10 s. Blocking."""
         self._is_closed = True
         self._wanted.set()
-        self._collector.hurry()
+        self._collector.stop_retrying()
         self._thread.join(_MAX_END_SECONDS)
 
     def _run(self) -> None:

@@ -133,7 +133,7 @@ class SpanTracing:
         """Traces a request as a server span."""
         found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
         if found is None:
-            trace_id, parent_id, state, parent = f"{getrandbits(128) or 1:032x}", "", "", None
+            trace_id, parent_id, state, parent = _new_trace_id(), "", "", None
         else:
             trace_id, parent_id, flags = found.groups()
             state = headers.get("tracestate", "")
@@ -157,7 +157,7 @@ class SpanTracing:
         """Traces a request to the upstream *name* as a client span. Yields the headers to send."""
         parent = _request_span.get()
         if parent is None:  # a request of the server itself, such as a probe
-            trace_id, parent_id, state = f"{getrandbits(128) or 1:032x}", "", ""
+            trace_id, parent_id, state = _new_trace_id(), "", ""
             sampled = self._sink.is_sampled(trace_id, name, None)
         else:
             trace_id, parent_id, state = parent.trace_id, parent.id, parent.state
@@ -238,6 +238,11 @@ class _UpstreamContext:
             self._span.failed = kind is not None
             self._span.ended_at = _now()
             self._add(self._span)
+
+
+def _new_trace_id() -> str:
+    """Returns the id of a new trace."""
+    return f"{getrandbits(128) or 1:032x}"
 
 
 def _new_id() -> str:
