@@ -4,7 +4,7 @@
 """
 
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -124,7 +124,7 @@ class RequestCredentials:
 
     url: Pairs = field(repr=False)
     headers: Callable[[str], Sequence[str]] = field(repr=False)
-    memo: dict[str, Any] = field(default_factory=dict, repr=False)
+    memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     cookie_name: str = ""
     session: ShownSession | None = None
     proxy_user: ProxyUser | None = None

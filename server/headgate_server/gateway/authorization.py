@@ -31,7 +31,7 @@ class RouteNotFound(Exception):
         self.methods = methods
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RouteRequest:
     """The parts of a request that authorization depends on.
 
@@ -45,7 +45,7 @@ class RouteRequest:
     requested_tenants: Sequence[str] = ()  # the values of the header X-Scope-OrgID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AuthorizedRoute:
     """An authorized request.
 
@@ -58,7 +58,7 @@ class AuthorizedRoute:
     decision: AccessDecision
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RouteMatch:
     """The entry of the route table that a request matches.
 

@@ -8,6 +8,7 @@ the user has the required privilege.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from headgate_engine import (
     ADMIN,
@@ -27,11 +28,13 @@ from headgate_server.http.go_text import go_quote, replace_invalid
 from headgate_server.upstream.adapter import ProxiedAPI
 
 _MAX_FEDERATED_DATABASES = 64
+# A client may send a database's name of 8 KiB.
+_MAX_CACHED_PRIVILEGES = 256
 
 _PRIVILEGES = {"READ": Privilege.READ, "WRITE": Privilege.WRITE, "MANAGE": Privilege.ALL}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AccessDecision:
     """The result of a successful authorization: the databases of the request.
 
@@ -77,7 +80,7 @@ def authorize_databases(
     if len(databases) > 1 and not api.serves_several_databases:
         raise BadRequest("this store serves one database at a time")
     for database in databases:
-        require_privilege(principal, RequiredPrivilege(privilege, database))
+        require_privilege(principal, _required_privilege(privilege, database))
         # A grant implies that its database exists. A principal with full access needs no grant, so
         # it can name a database that does not exist.
         if principal.has_full_access and engine.store.database(database) is None:
@@ -91,12 +94,15 @@ def _requested_databases(requested_tenants: Iterable[str]) -> tuple[str, ...]:
     A text in *requested_tenants* is empty, or consists of names that `|` separates. Raises
     BadRequest if two texts name different databases, or if a name is invalid UTF-8.
     """
-    found = {tuple(dict.fromkeys(wish.split("|"))) for wish in requested_tenants if wish}
+    named = [wish for wish in requested_tenants if wish]
+    if not named:
+        return ()
+    found = {tuple(dict.fromkeys(wish.split("|"))) for wish in named}
     if len(found) > 1:
         raise BadRequest("ambiguous database: named in several ways")
     if any(replace_invalid(name) != name for names in found for name in names):
         raise BadRequest("the database's name is invalid UTF-8")
-    return found.pop() if found else ()
+    return found.pop()
 
 
 def _default_databases(
@@ -130,6 +136,11 @@ def _require_any_database(principal: Principal, privilege: Privilege) -> None:
             user.name,
             RequiredPrivilege(privilege, granted[0] if len(granted) == 1 else "a database"),
         )
+
+
+@lru_cache(_MAX_CACHED_PRIVILEGES)
+def _required_privilege(privilege: Privilege, database: str) -> RequiredPrivilege:
+    return RequiredPrivilege(privilege, database)
 
 
 def require_privilege(principal: Principal, need: RequiredPrivilege) -> None:

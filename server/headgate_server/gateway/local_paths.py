@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -42,6 +43,8 @@ class Endpoint:
 CONSOLE_PATHS = ("/console", "/console/*", "/login/*")
 _ID_PATTERN = re.compile("[0-9a-f]{1,32}")
 _STORE_PREFIXES = ("/api/v1/", "/api/v2/")
+# A path may have 8 KiB.
+_MAX_CACHED_PATHS = 256
 _READ_METHODS, _REMOTE_PARAMETERS = ("GET", "HEAD"), ("db", "rp", "precision", "consistency")
 _NOT_SERVED = Endpoint((), Requirement.NOT_SERVED, influxdb=True)
 _STORE_METRICS = Endpoint((), Requirement.STORE_METRICS, influxdb=True)
@@ -167,6 +170,7 @@ def path_ids(path: bytes) -> list[str]:
     return [part for part in path.decode("latin-1").split("/") if _ID_PATTERN.fullmatch(part)]
 
 
+@lru_cache(_MAX_CACHED_PATHS)
 def pattern_of(path: str) -> str:
     """Returns the key of `ENDPOINTS` that *path* matches, or "" if there is none."""
     if path in ENDPOINTS:

@@ -1,9 +1,12 @@
 """Validation of a request's path, so that all servers interpret it the same way."""
 
 import re
+from functools import lru_cache
 
 from headgate_server.http.errors import BadRequest
 
+# A path may have 8 KiB.
+_MAX_CACHED_PATHS = 256
 # Escaped slashes, dots, percent signs, control characters: a server that decodes the path once more
 # than others reads another path.
 _AMBIGUOUS_ESCAPE_PATTERN = re.compile(
@@ -13,6 +16,7 @@ _AMBIGUOUS_ESCAPE_PATTERN = re.compile(
 _AMBIGUOUS_PART_PATTERN = re.compile(rb"[\x00-\x20\x7f-\xff\\#?;]|//|/\.{1,2}(?:/|%3[bB]|\Z)")
 
 
+@lru_cache(_MAX_CACHED_PATHS)
 def validated_path(path: bytes) -> str:
     """Returns *path* as it was sent, with its percent-escapes.
 

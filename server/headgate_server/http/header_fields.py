@@ -1,6 +1,6 @@
 """The class `Headers`: a request's header fields, by name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ class Headers(Mapping[str, str]):
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
         self._raw = raw
         # Values derived from these fields alone. A connection reuses the object for equal fields.
-        self.memo: dict[str, Any] = {}
+        self.memo: dict[Hashable, Any] = {}
         self._values = dict(raw)
         self._repeats = len(self._values) < len(raw)
         if self._repeats:

@@ -154,8 +154,11 @@ class Request:
 
         Raises BadRequest if there are too many.
         """
-        if self._url_params is None and not (self.may_have(b"u=") or self.may_have(b"auth_token=")):
-            self.check_parameters()
+        query = self.query
+        if self._url_params is None and not (
+            b"u=" in query or b"auth_token=" in query or _ENCODED_NAME.search(query) is not None
+        ):
+            check_pair_count(query)
             return {}
         return self.url_params
 

@@ -34,7 +34,10 @@ def iterate_pairs(encoded: bytes) -> Iterator[tuple[str, str]]:
         if not pair or b";" in pair or (escaped and _BROKEN_ESCAPE.search(pair)):
             continue
         name, _, value = pair.partition(b"=")
-        yield _decode(name), _decode(value)
+        if escaped or b"+" in pair:
+            yield _decode(name), _decode(value)
+        else:
+            yield name.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")
 
 
 def check_pair_count(encoded: bytes) -> None:

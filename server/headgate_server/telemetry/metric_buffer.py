@@ -1,17 +1,12 @@
-"""A buffer for metrics: collects the counts of requests, and adds them to the metrics later.
+"""A buffer for metrics: collects the events of requests, and adds them to the metrics later.
 
 The buffer saves time: a request makes half a dozen increments, and each increment of a counter in
 prometheus_client takes a lock and several calls.
 """
 
-from collections import Counter as Sums
 from collections import deque
-from collections.abc import Iterator
-from typing import TypeVar
 
 from prometheus_client import Counter, Histogram
-
-T = TypeVar("T")
 
 # With more entries, the buffer calls `flush` itself.
 _MAX_ENTRIES = 4096
@@ -19,66 +14,67 @@ _MAX_ENTRIES = 4096
 Labels = tuple[str | int, ...]
 
 
-class CounterGroup:
-    """A group of counters that are incremented together: *pairs* of a counter and its labels.
+class MetricGroup:
+    """The series that one kind of event changes, each a metric and its labels.
 
-    Create each group once: the buffer compares groups by identity, not by content.
+    Each event increments *counters*, and adds its time to *histogram*, if there is one. Create each
+    group once: the buffer compares groups by identity, not by content.
     """
 
-    __slots__ = ("pairs",)
+    __slots__ = ("increments", "observe")
 
-    def __init__(self, *pairs: tuple[Counter, Labels]) -> None:
-        self.pairs = pairs
+    def __init__(
+        self, *counters: tuple[Counter, Labels], histogram: tuple[Histogram, Labels] | None = None
+    ) -> None:
+        self.increments = [counter.labels(*labels).inc for counter, labels in counters]
+        self.observe = histogram[0].labels(*histogram[1]).observe if histogram is not None else None
 
 
 class MetricBuffer:
-    """Buffers counts and times until `flush`. Thread-safe."""
+    """Buffers events until `flush`. Thread-safe."""
 
     def __init__(self) -> None:
-        self._counts: deque[CounterGroup] = deque()
-        self._single: dict[tuple[Counter, Labels], CounterGroup] = {}
-        self._times: deque[tuple[Histogram, Labels, float]] = deque()
+        self._events: deque[tuple[MetricGroup, float]] = deque()
+        self._single: dict[tuple[Counter, Labels], MetricGroup] = {}
 
-    def add(self, events: CounterGroup) -> None:
-        """Increments each counter of the group *events* by one."""
-        self._counts.append(events)
-        if len(self._counts) > _MAX_ENTRIES:
-            self.flush()
+    def increment(
+        self,
+        counter: Counter,
+        labels: Labels,
+        histogram: Histogram | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Increments *counter* with *labels* by one. Adds *seconds* to *histogram*, if given.
 
-    def increment(self, counter: Counter, labels: Labels) -> None:
-        """Increments *counter* with *labels* by one.
-
-        Each combination of labels stays in memory. The caller must limit their number: no label may
-        be a text that clients choose freely.
+        The histogram has one label, the first of *labels*. Each combination of labels stays in
+        memory. The caller must limit their number: no label may be a text that clients choose
+        freely.
         """
         pair = (counter, labels)
-        events = self._single.get(pair)
-        if events is None:
-            events = self._single[pair] = CounterGroup(pair)
-        self.add(events)
+        group = self._single.get(pair)
+        if group is None:
+            times = (histogram, labels[:1]) if histogram is not None else None
+            group = self._single[pair] = MetricGroup(pair, histogram=times)
+        self.add(group, seconds)
 
-    def observe(self, histogram: Histogram, labels: Labels, seconds: float) -> None:
-        """Records *seconds* in *histogram* with *labels*."""
-        self._times.append((histogram, labels, seconds))
-        if len(self._times) > _MAX_ENTRIES:
+    def add(self, group: MetricGroup, seconds: float = 0.0) -> None:
+        """Counts an event of *group* that took *seconds*."""
+        self._events.append((group, seconds))
+        if len(self._events) > _MAX_ENTRIES:
             self.flush()
 
     def flush(self) -> None:
-        """Adds the buffered values to the counters and histograms of prometheus_client."""
-        for events, number in Sums(_drain(self._counts)).items():
-            for counter, labels in events.pairs:
-                counter.labels(*labels).inc(number)
-        for histogram, labels, seconds in _drain(self._times):
-            histogram.labels(*labels).observe(seconds)
-
-
-def _drain(waiting: deque[T]) -> Iterator[T]:
-    """Yields the items that are in *waiting* now, and removes them.
-
-    If several threads drain *waiting*, only one thread yields each item.
-    """
-    for _ in range(len(waiting)):
-        try:
-            yield waiting.popleft()
-        except IndexError:
-            return
+        """Adds the buffered events to the counters and histograms of prometheus_client."""
+        times: dict[MetricGroup, list[float]] = {}
+        for _ in range(len(self._events)):
+            try:
+                group, seconds = self._events.popleft()
+            except IndexError:  # another thread has flushed the rest
+                break
+            times.setdefault(group, []).append(seconds)
+        for group, each in times.items():
+            for increment in group.increments:
+                increment(len(each))
+            if group.observe is not None:
+                for seconds in each:
+                    group.observe(seconds)

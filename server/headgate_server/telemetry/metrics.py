@@ -26,7 +26,7 @@ from headgate_engine import VERSION
 from headgate_grammar import Statement
 from headgate_server.telemetry.account_gauges import AccountGauges
 from headgate_server.telemetry.configuration_metrics import ConfigurationMetrics
-from headgate_server.telemetry.metric_buffer import CounterGroup, MetricBuffer
+from headgate_server.telemetry.metric_buffer import MetricBuffer, MetricGroup
 from headgate_server.telemetry.metrics_folder import (
     FolderCollector,
     add_restart,
@@ -200,21 +200,21 @@ class Metrics:
         build.labels(VERSION).set(1)
         self._buffer = MetricBuffer()
         self.store = StoreMetrics(own, self._buffer, _FAST_BUCKETS_SECONDS)
-        self._cached_login_counters = CounterGroup(
+        self._cached_logins = MetricGroup(
             (self._authentications, ("password", "accepted")),
             (self._cache, ("password", "hit")),
         )
-        self._statement_counters = lru_cache(self._build_statement_counters)
+        self._statement_groups = lru_cache(self._build_statement_group)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Counts a response. *seconds* is the time from the request head to the response end."""
-        self._buffer.increment(self._requests, (route, method, status))
-        self._buffer.observe(self._request_seconds, (route,), seconds)
+        labels = (route, method, status)
+        self._buffer.increment(self._requests, labels, self._request_seconds, seconds)
 
     def upstream(self, name: str, component: str, outcome: str, seconds: float) -> None:
         """Counts a request to the upstream *name*, and the *seconds* until its response began."""
-        self._buffer.increment(self._upstream, (name, component, outcome))
-        self._buffer.observe(self._upstream_seconds, (name,), seconds)
+        labels = (name, component, outcome)
+        self._buffer.increment(self._upstream, labels, self._upstream_seconds, seconds)
 
     def upstream_open(self, name: str, change: int) -> None:
         """Adds *change* to the number of open responses of the upstream *name*."""
@@ -262,13 +262,13 @@ class Metrics:
         if self._counts_users and self._users is not None and user:
             self._users.count(user, databases, status)
 
-    def count_forwarded(self, tenants: Sequence[str], component: str) -> None:
-        """Counts a request of *tenants* that is forwarded to *component*.
+    def count_forwarded(self, tenants: str, component: str) -> None:
+        """Counts a request of *tenants*, joined by `|`, that is forwarded to *component*.
 
         Does nothing before `show_cortex_names` is called.
         """
         if self._cortex is not None:
-            self._cortex[0].labels(self._tenant_label(tenants)).inc()
+            self._cortex[0].labels(self._tenant_label(tenants.split("|"))).inc()
             self._cortex[2].labels(component).inc()
 
     def _tenant_label(self, tenants: Sequence[str]) -> str:
@@ -325,7 +325,7 @@ class Metrics:
 
     def count_cached_login(self) -> None:
         """Counts a login by a cached password."""
-        self._buffer.add(self._cached_login_counters)
+        self._buffer.add(self._cached_logins)
 
     def count_statements(
         self, kinds: Sequence[str], failed: int = 0, *, cached: bool = True
@@ -335,17 +335,17 @@ class Metrics:
         The last *failed* statements are counted as failed. *cached* is whether the text of the
         statements was found in the cache of parsed queries.
         """
-        self._buffer.add(self._statement_counters(kinds, failed, cached))
+        self._buffer.add(self._statement_groups(kinds, failed, cached))
 
-    def _build_statement_counters(
+    def _build_statement_group(
         self, kinds: Sequence[str], failed: int, cached: bool
-    ) -> CounterGroup:
+    ) -> MetricGroup:
         done = len(kinds) - failed
         outcomes = [
             (self._statements, (kind, "done" if place < done else "failed"))
             for place, kind in enumerate(kinds)
         ]
-        return CounterGroup((self._cache, ("statement", "hit" if cached else "miss")), *outcomes)
+        return MetricGroup((self._cache, ("statement", "hit" if cached else "miss")), *outcomes)
 
     def lookup(self, cache: str, hit: bool) -> None:
         """Counts a look-up in *cache*; *hit* is whether it found an entry."""

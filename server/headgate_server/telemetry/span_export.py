@@ -52,11 +52,12 @@ class SpanExport:
         from opentelemetry import trace
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.sampling import Decision
+        from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
 
         resource = Resource.create(_own_name())
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._sampler, self._sampled = provider.sampler, Decision.RECORD_AND_SAMPLE
+        self._samples_all = provider.sampler is DEFAULT_ON  # all but what the client rejects
         self._resource, self._trace = resource, trace
         self._collector = SpanCollector(url, collector_options())
         self._spans: deque[bytes] = deque()  # encoded
@@ -67,6 +68,8 @@ class SpanExport:
 
     def is_sampled(self, trace_id: str, method: str, parent: tuple[str, bool] | None) -> bool:
         """Returns whether the spans of a request are wanted: see `SpanSink`."""
+        if self._samples_all:
+            return parent is None or parent[1]
         trace = self._trace
         number, context = int(trace_id, 16), None
         if parent is not None:

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from headgate_engine import StoreCondition, StoreObserver, StoreSize
-from headgate_server.telemetry.metric_buffer import MetricBuffer
+from headgate_server.telemetry.metric_buffer import MetricBuffer, MetricGroup
 
 
 class StoreMetrics(StoreObserver):
@@ -13,7 +13,7 @@ class StoreMetrics(StoreObserver):
         self, registry: CollectorRegistry, buffer: MetricBuffer, buckets: tuple[float, ...]
     ) -> None:
         self._buffer = buffer
-        self._seconds = Histogram(
+        store_seconds = Histogram(
             "headgate_store_duration_seconds",
             "Time of the store for reading a user from its file (unchanged users are cached), or"
             " for a change (including the wait for others).",
@@ -21,6 +21,8 @@ class StoreMetrics(StoreObserver):
             buckets=buckets,
             registry=registry,
         )
+        self._reads = MetricGroup(histogram=(store_seconds, ("read",)))
+        self._changes = MetricGroup(histogram=(store_seconds, ("change",)))
         self._outcomes = Counter(
             "headgate_store_changes_unknown",
             "Changes given up without knowing whether they were made.",
@@ -75,11 +77,11 @@ class StoreMetrics(StoreObserver):
 
     def read(self, seconds: float) -> None:
         """Records the time of one read."""
-        self._buffer.observe(self._seconds, ("read",), seconds)
+        self._buffer.add(self._reads, seconds)
 
     def changed(self, seconds: float) -> None:
         """Records the time of one change."""
-        self._buffer.observe(self._seconds, ("change",), seconds)
+        self._buffer.add(self._changes, seconds)
 
     def audit_file_failed(self) -> None:
         """Counts a failure of the audit file."""

@@ -41,19 +41,20 @@ class HTTPConnection(asyncio.Protocol):
         self.closed = False
         self._writable: asyncio.Future[None] | None = None
         self._upload: asyncio.Task[None] | None = None
+        self._parser = httptools.HttpResponseParser(self)  # for one response after the other
         self._reset("")
 
     def _reset(self, method: str) -> None:
-        self._parser = httptools.HttpResponseParser(self)
         self._method = method
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.fields: dict[bytes, bytes] = {}  # the first value of each header, names in lower case
         self._head_bytes = 0
         self._chunks: list[bytes] = []
         self._buffered_bytes = 0
         self._paused = False
-        self._in_body = False
         self._complete = not method
+        self._head_received = False
         # Whether the response has no length, so that it ends with the connection.
         self._ends_with_connection = False
         self._keep_alive = False
@@ -133,8 +134,9 @@ class HTTPConnection(asyncio.Protocol):
             self._waiter = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _restart_timeout(self) -> None:
         """Sets `deadline` to one read timeout from now."""
@@ -142,8 +144,9 @@ class HTTPConnection(asyncio.Protocol):
             self.deadline = self._loop.time() + self._read_timeout
 
     @property
-    def _head_received(self) -> bool:
-        return self._ends_with_connection or self._complete or self._in_body
+    def at_end(self) -> bool:
+        """Whether the response is complete, and `read_chunk` has returned all of its body."""
+        return self._complete and not self._chunks and self._error is None
 
     @property
     def reusable(self) -> bool:
@@ -257,12 +260,12 @@ class HTTPConnection(asyncio.Protocol):
             self._fail(UpstreamProtocolError(f"status {status}"))
             return
         self.status = status
-        self._in_body = True
+        self._head_received = True
         self._keep_alive = self._parser.should_keep_alive()
-        names = {name.lower() for name, _ in self.headers}
+        self.fields = fields = {name.lower(): value for name, value in reversed(self.headers)}
         bodiless = self._method == "HEAD" or status in _BODILESS_STATUSES
         self._ends_with_connection = not (
-            bodiless or b"content-length" in names or b"transfer-encoding" in names
+            bodiless or b"content-length" in fields or b"transfer-encoding" in fields
         )
         if self._method == "HEAD":
             # httptools would wait for a body, which a response to HEAD lacks.
@@ -283,7 +286,8 @@ class HTTPConnection(asyncio.Protocol):
         ):
             self._paused = True
             self.transport.pause_reading()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def on_message_complete(self) -> None:
         """Ends the response. A 1xx response is ignored: the final response follows it."""
@@ -297,7 +301,8 @@ class HTTPConnection(asyncio.Protocol):
     def _complete_response(self) -> None:
         self._complete = True
         self.deadline = math.inf
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
 
 def _encode_head(method: str, target: str, host: str, headers: Headers, body: Body) -> bytes:

@@ -11,6 +11,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from headgate_server.http.eager_batch import enter_task
@@ -92,27 +93,22 @@ class UpstreamResponse:
         self._on_close = on_close
         self.status = connection.status
         self.headers = connection.headers
+        self._fields = connection.fields
 
     def header(self, name: str) -> str:
         """Returns the first header *name*, in any case of letters, or ""."""
-        wanted = name.lower().encode()
-        for key, value in self.headers:
-            if key.lower() == wanted:
-                return value.decode("latin-1")
-        return ""
+        return self._fields.get(name.lower().encode(), b"").decode("latin-1")
 
     async def iter_chunks(self) -> AsyncIterator[bytes]:
         """Yields the body in chunks as they arrive.
 
         Raises UpstreamTimeout, UpstreamProtocolError.
         """
-        while chunk := await self._read_chunk():
-            yield chunk
-
-    async def _read_chunk(self) -> bytes:
-        assert self._connection is not None
+        connection = self._connection
+        assert connection is not None
         try:
-            return await self._connection.read_chunk()
+            while chunk := await connection.read_chunk():
+                yield chunk
         except UpstreamError as error:
             error.address = self.address
             raise
@@ -131,18 +127,24 @@ class UpstreamResponse:
         Calls *count_bytes* with the size of each chunk. Raises UpstreamProtocolError if the body
         has more than *max_bytes* bytes or is incomplete. Raises also UpstreamTimeout.
         """
+        connection = self._connection
+        assert connection is not None
         chunks: list[bytes] = []
         size = 0
         try:
-            while chunk := await self._read_chunk():
+            while not connection.at_end:
+                chunk = await connection.read_chunk()
                 chunks.append(chunk)
                 size += len(chunk)
                 count_bytes(len(chunk))
                 if size > max_bytes:
-                    raise self.protocol_error(f"an answer of more than {max_bytes} bytes")
+                    raise UpstreamProtocolError(f"an answer of more than {max_bytes} bytes")
+        except UpstreamError as error:
+            error.address = self.address
+            raise
         finally:
             self.close()
-        return b"".join(chunks)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def close(self) -> None:
         """Returns the connection to the pool if the response is complete, else closes it."""
@@ -168,6 +170,16 @@ class HostPool:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._closed = False
 
+    def take_idle(self) -> HTTPConnection | None:
+        """Returns an idle connection, or None if all are in use."""
+        while self.idle_connections:
+            connection = self.idle_connections.pop()
+            if connection.reusable:
+                connection.reused = True
+                return connection
+            self._discard(connection)
+        return None
+
     async def acquire(self, *, new: bool = False) -> HTTPConnection:
         """Returns an idle connection. Opens a connection if all are in use, or if *new* is True.
 
@@ -176,13 +188,8 @@ class HostPool:
         """
         while len(self.connections) >= self._limits.max_connections and not self.idle_connections:
             await self._wait_for_connection()
-        while self.idle_connections and not new:
-            connection = self.idle_connections.pop()
-            if connection.reusable:
-                connection.reused = True
-                return connection
-            self._discard(connection)
-        return await self._connect()
+        found = self.take_idle() if not new else None
+        return found or await self._connect()
 
     async def _wait_for_connection(self) -> None:
         """Waits until a connection is available, at most `connect_seconds` seconds.
@@ -308,47 +315,31 @@ class ConnectionPool:
         is sent again, on a new connection, if a reused connection closes before any response.
         Raises UpstreamUnreachable, UpstreamTimeout, UpstreamProtocolError, PoolExhausted.
         """
-        self._requests_in_flight += 1
-        try:
-            return await self._send(method, address, target, headers, body, idempotent)
-        finally:
-            self._requests_in_flight -= 1
-
-    async def _send(
-        self, method: str, address: str, target: str, headers: Headers, body: Body, idempotent: bool
-    ) -> UpstreamResponse:
         if self._closed:
             raise UpstreamUnreachable("the pool is closed")
         pool = self._pools.get(address)
         if pool is None:
             pool = self._pools[address] = HostPool(address, self.limits)
-        connection = await pool.acquire()
+        target = pool.path_prefix + target
+        self._requests_in_flight += 1
         try:
-            await self._send_request(pool, connection, method, target, headers, body)
-        except UpstreamProtocolError:
-            if not (idempotent and connection.reused and not connection.response_started):
-                raise
-            connection = await pool.acquire(new=True)
-            await self._send_request(pool, connection, method, target, headers, body)
+            connection = pool.take_idle() or await pool.acquire()
+            self._schedule_sweep()
+            while True:
+                try:
+                    await connection.send(method, target, pool.host, headers, body)
+                    break
+                except BaseException as error:
+                    connection.close()
+                    pool.release(connection)
+                    broken = isinstance(error, UpstreamProtocolError) and connection.reused
+                    if not (idempotent and broken and not connection.response_started):
+                        raise
+                connection = await pool.acquire(new=True)
+        finally:
+            self._requests_in_flight -= 1
         self.change_open(1)
-        return UpstreamResponse(connection, lambda wire: self._release(pool, wire), address)
-
-    async def _send_request(
-        self,
-        pool: HostPool,
-        connection: HTTPConnection,
-        method: str,
-        target: str,
-        headers: Headers,
-        body: Body,
-    ) -> None:
-        self._schedule_sweep()
-        try:
-            await connection.send(method, pool.path_prefix + target, pool.host, headers, body)
-        except BaseException:
-            connection.close()
-            pool.release(connection)
-            raise
+        return UpstreamResponse(connection, partial(self._release, pool), address)
 
     def _release(self, pool: HostPool, connection: HTTPConnection) -> None:
         pool.release(connection)

@@ -4,11 +4,17 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from headgate_server.http.urlencoded import iterate_pairs
-from headgate_server.upstream.query_string import encode_query, rewrite_query
+from headgate_server.upstream.query_string import (
+    CREDENTIAL_NAMES,
+    encode_query,
+    rewrite_query,
+)
 
 DATABASE_LABEL = "db"
 LabelPairs = tuple[tuple[str, str], ...]
-_DATABASE_PARAMETERS = frozenset({"db", "extra_label", "extra_filters", "extra_filters[]"})
+# The client's parameters that are left out: credentials, and what may name a database or labels.
+DROPPED_PARAMETERS = CREDENTIAL_NAMES | {"db", "extra_label", "extra_filters", "extra_filters[]"}
+_DROPPED_FROM_IMPORTS = DROPPED_PARAMETERS | {"format"}
 
 
 def with_labels(query: bytes, labels: LabelPairs) -> str:
@@ -17,7 +23,7 @@ def with_labels(query: bytes, labels: LabelPairs) -> str:
     The client's own `db`, `extra_label` and `extra_filters` are removed. Headgate's own are added.
     """
     own = _encoded_labels(labels)
-    others = rewrite_query(query, names_database, []) if query else ""
+    others = rewrite_query(query, DROPPED_PARAMETERS, []) if query else ""
     return f"{others}&{own}" if others else own
 
 
@@ -34,7 +40,7 @@ def with_labels_and_columns(query: bytes, labels: LabelPairs, rename: Callable[[
     """
     columns = [(name, rename(value)) for name, value in iterate_pairs(query) if name == "format"]
     fixed = [*columns, *_confining_parameters(labels)]
-    return rewrite_query(query, lambda name: name == "format" or names_database(name), fixed)
+    return rewrite_query(query, _DROPPED_FROM_IMPORTS, fixed)
 
 
 def _confining_parameters(labels: LabelPairs) -> list[tuple[str, str]]:
@@ -50,8 +56,3 @@ def label_parameters(labels: LabelPairs) -> list[tuple[str, str]]:
     An empty value stands for series without the label.
     """
     return [("extra_label", f"{name}={value}") for name, value in labels]
-
-
-def names_database(name: str) -> bool:
-    """Returns whether the parameter *name* may name a database or labels."""
-    return name.strip().lower() in _DATABASE_PARAMETERS

@@ -5,7 +5,7 @@ set by Headgate only. Identity headers of a client are removed in every spelling
 servers treat `_` and `.` as `-`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from headgate_server.http.request import Request
@@ -35,7 +35,8 @@ def _normalize_name(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _normalized_names(names: Iterable[str]) -> frozenset[str]:
+@lru_cache(64)
+def _normalized_names(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(_normalize_name, names))
 
 
@@ -50,39 +51,56 @@ def _request_name(raw_name: bytes) -> str:
 
 
 @lru_cache(1024)
-def _response_name(raw_name: bytes) -> str:
-    """Returns the name of a store's header in lower case, or "" if it must not be forwarded."""
+def _response_name(raw_name: bytes) -> bytes:
+    """Returns the name of a store's header in lower case, or b"" if it must not be forwarded."""
     name = raw_name.decode("latin-1").lower()
-    return "" if name in _REMOVED_RESPONSE_NAMES or name.startswith("x-influxdb") else name
+    removed = name in _REMOVED_RESPONSE_NAMES or name.startswith("x-influxdb")
+    return b"" if removed else name.encode("latin-1")
 
 
-def _connection_options(values: Iterable[str]) -> set[str]:
-    """Returns the header names listed in `Connection`: such headers are not forwarded."""
-    return {token.strip().lower() for value in values for token in value.split(",")}
+@lru_cache(256)
+def _connection_options(values: tuple[bytes, ...]) -> frozenset[bytes]:
+    """Returns the header names listed in `Connection`: such headers are not forwarded.
+
+    They are in lower case.
+    """
+    return frozenset(token.strip().lower() for value in values for token in value.split(b","))
 
 
 def upstream_headers(
-    request: Request, token_headers: Iterable[str], identity: dict[str, str]
+    request: Request, token_headers: tuple[str, ...], identity: dict[str, str]
 ) -> list[tuple[str, str]]:
     """Returns the headers of *request* that an upstream store receives, followed by *identity*.
 
     *identity* are the headers by which Headgate names the user and the database. Headers named in
     *token_headers* are removed: they hold tokens for Headgate.
     """
-    secrets = _normalized_names(token_headers)
-    hop_by_hop = _connection_options(request.headers.getlist("connection"))
+    key = ("forwarded", token_headers)
+    forwarded: list[tuple[str, str]] | None = request.headers.memo.get(key)
+    if forwarded is None:
+        forwarded = _forwarded_headers(request.headers.fields, _normalized_names(token_headers))
+        request.headers.memo[key] = forwarded
+    own = (("X-Forwarded-For", request.address), ("X-Request-Id", request.log.id))
+    return [*forwarded, *own, *identity.items()]
+
+
+def _forwarded_headers(
+    fields: Sequence[tuple[bytes, bytes]], secrets: frozenset[str]
+) -> list[tuple[str, str]]:
+    """Returns those of a client's header *fields* that are forwarded: none of *secrets*."""
+    hop_by_hop = _connection_options(
+        tuple([value for name, value in fields if name == b"connection"])
+    )
     forwarded: list[tuple[str, str]] = []
-    for raw_name, raw_value in request.scope["headers"]:
+    for raw_name, raw_value in fields:
         name = _request_name(raw_name)
-        if not name or name in hop_by_hop or (secrets and _normalize_name(name) in secrets):
+        if not name or raw_name in hop_by_hop or (secrets and _normalize_name(name) in secrets):
             continue
         try:
             forwarded.append((name, raw_value.decode()))
         except UnicodeDecodeError:
             continue  # a value that is invalid UTF-8 is ambiguous
-    forwarded.append(("X-Forwarded-For", request.address))
-    forwarded.append(("X-Request-Id", request.log.id))
-    return [*forwarded, *identity.items()]
+    return forwarded
 
 
 def client_headers(headers: Sequence[tuple[bytes, bytes]], mount: str) -> list[tuple[bytes, bytes]]:
@@ -91,19 +109,18 @@ def client_headers(headers: Sequence[tuple[bytes, bytes]], mount: str) -> list[t
     A `Location` is kept only if it is a path. *mount*, the path prefix by which clients select the
     store, is put before that path.
     """
-    hop_by_hop = _connection_options(
-        v.decode("latin-1") for name, v in headers if name.lower() == b"connection"
-    )
+    named = tuple([value for name, value in headers if name.lower() == b"connection"])
+    hop_by_hop = _connection_options(named) if named else ()
     forwarded: list[tuple[bytes, bytes]] = []
     for raw_name, value in headers:
         name = _response_name(raw_name)
         if not name or name in hop_by_hop:
             continue
-        if name == "location":
+        if name == b"location":
             if not value.startswith(b"/") or value.startswith((b"//", b"/\\")):
                 continue
             if any(byte <= 0x20 or byte >= 0x7F for byte in value):
                 continue  # browsers remove some of these characters, which changes the target
             value = mount.encode() + value
-        forwarded.append((name.encode("latin-1"), value))
+        forwarded.append((name, value))
     return forwarded

@@ -5,7 +5,6 @@ the store reads the same parameters as Headgate.
 """
 
 import re
-from collections.abc import Callable
 from urllib.parse import quote_plus
 
 from headgate_server.http.urlencoded import iterate_pairs
@@ -14,7 +13,7 @@ QueryPairs = list[tuple[str, str]]
 
 _UNRESERVED_TEXT = re.compile(r"[A-Za-z0-9_.~-]*")
 # Credentials for Headgate, which an upstream must not receive.
-_CREDENTIAL_NAMES = frozenset({"u", "p", "auth_token"})
+CREDENTIAL_NAMES = frozenset({"u", "p", "auth_token"})
 
 
 def strip_credentials(query: bytes) -> str:
@@ -30,33 +29,35 @@ def strip_credentials(query: bytes) -> str:
 def _has_credentials(pair: bytes) -> bool:
     # Some servers also split pairs at a raw `;`, so every part is checked.
     return any(
-        n.lower() in _CREDENTIAL_NAMES for part in pair.split(b";") for n, _ in iterate_pairs(part)
+        n.lower() in CREDENTIAL_NAMES for part in pair.split(b";") for n, _ in iterate_pairs(part)
     )
 
 
-def rewrite_query(query: bytes, drop: Callable[[str], bool], add: QueryPairs) -> str:
+def rewrite_query(query: bytes, dropped: frozenset[str], add: QueryPairs) -> str:
     """Returns the encoded pairs of *query*, followed by *add*.
 
     These pairs are left out:
 
-    - Credentials for Headgate: `u`, `p` and `auth_token`.
-    - Pairs with a name for which *drop* returns True.
+    - Pairs whose name is in *dropped*, in any case of letters and with white space around it. It
+      includes CREDENTIAL_NAMES.
     - Pairs that Go's ParseQuery rejects.
     """
     kept = [
-        (name, value)
+        f"{_quote(name)}={_quote(value)}"
         for name, value in iterate_pairs(query)
-        if name.lower() not in _CREDENTIAL_NAMES and not drop(name)
+        if name.strip().lower() not in dropped
     ]
-    return encode_query([*kept, *add])
+    if add:
+        kept.append(encode_query(add))
+    return "&".join(kept)
 
 
 def encode_query(pairs: QueryPairs) -> str:
     """Returns *pairs* as urlencoded text, in their order."""
-    return "&".join(f"{_quote(name)}={_quote(value)}" for name, value in pairs)
+    return "&".join([f"{_quote(name)}={_quote(value)}" for name, value in pairs])
 
 
 def _quote(text: str) -> str:
-    if _UNRESERVED_TEXT.fullmatch(text):
+    if (text.isalnum() and text.isascii()) or _UNRESERVED_TEXT.fullmatch(text):
         return text
     return quote_plus(text.encode("utf-8", "surrogateescape"), safe="")

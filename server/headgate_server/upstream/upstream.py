@@ -5,7 +5,8 @@ Logs faults of the addresses, and the end of each fault.
 
 import base64
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from headgate_server.config.gateway import UpstreamSettings
@@ -118,9 +119,7 @@ class Upstream:
             settings.max_connections,
             load_tls_context(settings.tls_ca),
         )
-        self._client = ConnectionPool(
-            limits, lambda change: metrics.upstream_open(settings.name, change)
-        )
+        self._client = ConnectionPool(limits, partial(metrics.upstream_open, settings.name))
         self._next_index: dict[str, int] = {}
         self._unreachable_until: dict[str, float] = {}
         self._faults: dict[str, tuple[str, float]] = {}
@@ -161,17 +160,18 @@ class Upstream:
         UpstreamTimeout, UpstreamProtocolError, PoolExhausted, UpstreamAuthError.
         """
         with self._tracing.upstream(self.name, component) as context:
-            given = [pair for pair in context.items() if pair[1]]
-            request_headers = [*_without_names(headers, context), *given]
+            if context:
+                headers = [pair for pair in headers if pair[0].lower() not in context]
+                headers += [pair for pair in context.items() if pair[1]]
             if self._authorization:
-                request_headers.append(("Authorization", self._authorization))
-            return await self._send(method, target, request_headers, body, component, idempotent)
+                headers = [*headers, ("Authorization", self._authorization)]
+            return await self._send(method, target, headers, body, component, idempotent)
 
     async def _send(
         self,
         method: str,
         target: str,
-        request_headers: Headers,
+        headers: Headers,
         body: Body,
         component: str,
         idempotent: bool,
@@ -181,7 +181,7 @@ class Upstream:
             started_at = time.perf_counter()
             try:
                 reply = await self._client.send(
-                    method, address, target, request_headers, body, idempotent=idempotent
+                    method, address, target, headers, body, idempotent=idempotent
                 )
             except UpstreamError as error:
                 if isinstance(body, Upload) and body.error is not None:
@@ -197,7 +197,8 @@ class Upstream:
                 if left == 0 or not (unsent and retryable):
                     raise
             else:
-                self._unreachable_until.pop(address, None)
+                if self._unreachable_until:
+                    self._unreachable_until.pop(address, None)
                 self._record(component, str(reply.status), started_at)
                 if reply.status in _LOGIN_REJECTED_STATUSES:
                     reply.close()
@@ -300,7 +301,7 @@ class Upstream:
     def _record(self, component: str, outcome: str, started_at: float) -> None:
         self._metrics.upstream(self.name, component, outcome, time.perf_counter() - started_at)
 
-    def _ordered_addresses(self, component: str) -> list[str]:
+    def _ordered_addresses(self, component: str) -> Sequence[str]:
         """Returns the addresses of *component* in the order in which requests try them.
 
         Unreachable addresses come last. Raises ComponentNotConfigured.
@@ -308,6 +309,8 @@ class Upstream:
         addresses = self.settings.addresses(component)
         if not addresses:
             raise ComponentNotConfigured(component)
+        if len(addresses) == 1:
+            return addresses
         first = self._next_index.get(component, 0) % len(addresses)
         self._next_index[component] = first + 1
         rotated = [*addresses[first:], *addresses[:first]]
@@ -319,11 +322,6 @@ class Upstream:
     def close(self) -> None:
         """Closes all connections immediately. Requests in flight are aborted."""
         self._client.close()
-
-
-def _without_names(headers: Headers, names: Mapping[str, str]) -> Headers:
-    """Returns *headers* without the headers in *names*, which the caller sets anew."""
-    return [pair for pair in headers if pair[0].lower() not in names] if names else headers
 
 
 def _authorization_value(settings: UpstreamSettings, authorization_scheme: str) -> str:

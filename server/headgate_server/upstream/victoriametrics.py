@@ -27,9 +27,9 @@ from headgate_server.upstream.adapter import BodyHandling, ProbeRequest
 from headgate_server.upstream.connection_pool import UpstreamResponse
 from headgate_server.upstream.database_labels import (
     DATABASE_LABEL,
+    DROPPED_PARAMETERS,
     LabelPairs,
     label_parameters,
-    names_database,
     with_labels,
     with_labels_and_columns,
 )
@@ -49,7 +49,7 @@ from headgate_server.upstream.influxql import (
 from headgate_server.upstream.line_protocol import WriteTarget, write_lines
 from headgate_server.upstream.probe import send_probe
 from headgate_server.upstream.prometheus_data import decode_list, decode_values
-from headgate_server.upstream.query_string import encode_query, rewrite_query
+from headgate_server.upstream.query_string import CREDENTIAL_NAMES, encode_query, rewrite_query
 from headgate_server.upstream.response_checks import check_status
 from headgate_server.upstream.upstream import Upstream
 from headgate_server.upstream.victoria_options import check_options, label_renamer
@@ -295,7 +295,7 @@ class VictoriaMetricsAdapter:
 
     def rewrite_form(self, form: bytes) -> bytes:
         """Returns *form* without the parameters that name a database: the URL names it."""
-        return rewrite_query(form, names_database, []).encode()
+        return rewrite_query(form, DROPPED_PARAMETERS, []).encode()
 
     def content_type(self, route: Route, content_type: str) -> str:
         """Returns *content_type*, or another type for a write with a form or without a type.
@@ -339,7 +339,7 @@ class VictoriaMetricsAdapter:
 
 def reencoded_without_credentials(query: bytes) -> str:
     """Returns the parameters *query*, encoded anew, without the credentials for Headgate."""
-    return rewrite_query(query, lambda name: False, [])
+    return rewrite_query(query, CREDENTIAL_NAMES, [])
 
 
 def cluster_path(path: str, component: str, tenant: str) -> str:
