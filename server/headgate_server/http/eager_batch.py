@@ -6,7 +6,7 @@ next `checkpoint` before any of them continues, so that one of them can work for
 
 import types
 from asyncio import CancelledError
-from collections.abc import Awaitable, Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from threading import get_ident
@@ -54,9 +54,9 @@ class Suspended(Generic[T]):
     _coroutine: Coroutine[Any, Any, T]
     _awaited: Any
 
-    def result(self) -> Awaitable[T]:
-        """Returns an awaitable that runs the coroutine to its end, and returns its result."""
-        return _resume(self._coroutine, self._awaited)
+    async def result(self) -> T:
+        """Runs the coroutine to its end, and returns its result. Call it once."""
+        return await _resume(self._coroutine, self._awaited)
 
 
 def run_batch(

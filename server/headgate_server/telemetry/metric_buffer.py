@@ -6,7 +6,9 @@ prometheus_client takes a lock and several calls.
 
 from collections import deque
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
+
+from headgate_server.telemetry.time_histogram import TimeHistogram, TimeSeries
 
 # With more entries, the buffer calls `flush` itself.
 _MAX_ENTRIES = 4096
@@ -15,19 +17,17 @@ Labels = tuple[str | int, ...]
 
 
 class MetricGroup:
-    """The series that one kind of event changes, each a metric and its labels.
+    """The series that one kind of event changes: counters with their labels, and *times*.
 
-    Each event increments *counters*, and adds its time to *histogram*, if there is one. Create each
+    Each event increments the counters, and adds its time to *times*, if there are any. Create each
     group once: the buffer compares groups by identity, not by content.
     """
 
-    __slots__ = ("increments", "observe")
+    __slots__ = ("increments", "times")
 
-    def __init__(
-        self, *counters: tuple[Counter, Labels], histogram: tuple[Histogram, Labels] | None = None
-    ) -> None:
+    def __init__(self, *counters: tuple[Counter, Labels], times: TimeSeries | None = None) -> None:
         self.increments = [counter.labels(*labels).inc for counter, labels in counters]
-        self.observe = histogram[0].labels(*histogram[1]).observe if histogram is not None else None
+        self.times = times
 
 
 class MetricBuffer:
@@ -41,20 +41,20 @@ class MetricBuffer:
         self,
         counter: Counter,
         labels: Labels,
-        histogram: Histogram | None = None,
+        histogram: TimeHistogram | None = None,
         seconds: float = 0.0,
     ) -> None:
         """Increments *counter* with *labels* by one. Adds *seconds* to *histogram*, if given.
 
-        The histogram has one label, the first of *labels*. Each combination of labels stays in
+        The histogram's label is the first of *labels*. Each combination of labels stays in
         memory. The caller must limit their number: no label may be a text that clients choose
         freely.
         """
         pair = (counter, labels)
         group = self._single.get(pair)
         if group is None:
-            times = (histogram, labels[:1]) if histogram is not None else None
-            group = self._single[pair] = MetricGroup(pair, histogram=times)
+            times = histogram.series(str(labels[0])) if histogram is not None else None
+            group = self._single[pair] = MetricGroup(pair, times=times)
         self.add(group, seconds)
 
     def add(self, group: MetricGroup, seconds: float = 0.0) -> None:
@@ -75,6 +75,5 @@ class MetricBuffer:
         for group, each in times.items():
             for increment in group.increments:
                 increment(len(each))
-            if group.observe is not None:
-                for seconds in each:
-                    group.observe(seconds)
+            if group.times is not None:
+                group.times.add(each)

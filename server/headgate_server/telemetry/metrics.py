@@ -35,6 +35,7 @@ from headgate_server.telemetry.metrics_folder import (
 from headgate_server.telemetry.process_metrics import ServerProcessCollector
 from headgate_server.telemetry.sign_in_metrics import SignInMetrics
 from headgate_server.telemetry.store_metrics import StoreMetrics
+from headgate_server.telemetry.time_histogram import TimeHistogram
 from headgate_server.telemetry.user_metrics import UserMetrics
 
 # A `_created` series would add a line to each counter, without any use.
@@ -100,12 +101,12 @@ class Metrics:
             ["route", "method", "status"],
             registry=own,
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = TimeHistogram(
             "headgate_http_request_duration_seconds",
             "Time from a request's head to the end of its response, by route.",
-            ["route"],
-            buckets=_REQUEST_BUCKETS_SECONDS,
-            registry=own,
+            "route",
+            _REQUEST_BUCKETS_SECONDS,
+            own,
         )
         self._connections = Gauge(
             "headgate_http_connections",
@@ -169,12 +170,12 @@ class Metrics:
             ["upstream", "component", "outcome"],
             registry=own,
         )
-        self._upstream_seconds = Histogram(
+        self._upstream_seconds = TimeHistogram(
             "headgate_upstream_duration_seconds",
             "Time until an upstream began to respond, by its name.",
-            ["upstream"],
-            buckets=_REQUEST_BUCKETS_SECONDS,
-            registry=own,
+            "upstream",
+            _REQUEST_BUCKETS_SECONDS,
+            own,
         )
         self._upstream_open = Gauge(
             "headgate_upstream_answers_open",

@@ -1,9 +1,10 @@
 """The metrics of the user store: how long it takes, and how current it is."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from headgate_engine import StoreCondition, StoreObserver, StoreSize
 from headgate_server.telemetry.metric_buffer import MetricBuffer, MetricGroup
+from headgate_server.telemetry.time_histogram import TimeHistogram
 
 
 class StoreMetrics(StoreObserver):
@@ -13,16 +14,16 @@ class StoreMetrics(StoreObserver):
         self, registry: CollectorRegistry, buffer: MetricBuffer, buckets: tuple[float, ...]
     ) -> None:
         self._buffer = buffer
-        store_seconds = Histogram(
+        seconds = TimeHistogram(
             "headgate_store_duration_seconds",
             "Time of the store for reading a user from its file (unchanged users are cached), or"
             " for a change (including the wait for others).",
-            ["operation"],
-            buckets=buckets,
-            registry=registry,
+            "operation",
+            buckets,
+            registry,
         )
-        self._reads = MetricGroup(histogram=(store_seconds, ("read",)))
-        self._changes = MetricGroup(histogram=(store_seconds, ("change",)))
+        self._reads = MetricGroup(times=seconds.series("read"))
+        self._changes = MetricGroup(times=seconds.series("change"))
         self._outcomes = Counter(
             "headgate_store_changes_unknown",
             "Changes given up without knowing whether they were made.",
