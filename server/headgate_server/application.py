@@ -192,7 +192,9 @@ class Application:
         """
         assert self._context is not None
         started = time.perf_counter() if started is None else started
-        with self._context.tracing.request(request.headers, _method_label(request)) as span:
+        # Without "other", a client could create any number of labels.
+        method = request.method if request.method in HTTP_METHODS else "other"
+        with self._context.tracing.request(request.headers, method) as span:
             try:
                 await delivery.send(await self._dispatch(request))
             except ClientDisconnect:
@@ -209,18 +211,24 @@ class Application:
                 if span is not None:
                     request.log.trace_id = span.trace_id
                     span.finish(request.route, status)
-                self._log_request(request, status, delivery.size, started)
+                self._log_request(request, method, status, delivery.size, started)
 
-    def _log_request(self, request: Request, status: int, size: int, started: float) -> None:
-        """Counts the request in the metrics, and writes it to the access log."""
+    def _log_request(
+        self, request: Request, method: str, status: int, size: int, started: float
+    ) -> None:
+        """Counts the request in the metrics, and writes it to the access log.
+
+        *method* is its label in the metrics.
+        """
         seconds = time.perf_counter() - started
-        self.metrics.request(request.route, _method_label(request), status, seconds)
+        self.metrics.request(request.route, method, status, seconds)
         self.metrics.user_request(request.log.user, request.log.database, status)
-        if is_access_logged() and not request.log.trace_id:
-            request.log.trace_id = incoming_trace_id(request.headers)
-        log_access(
-            request.address, request.method, request.route, status, size, seconds, request.log
-        )
+        if is_access_logged():
+            if not request.log.trace_id:
+                request.log.trace_id = incoming_trace_id(request.headers)
+            log_access(
+                request.address, request.method, request.route, status, size, seconds, request.log
+            )
 
     async def _dispatch(self, request: Request) -> ASGIResponse:
         assert self._context is not None
@@ -335,7 +343,7 @@ class Application:
             await tail.run(socket, send)
         finally:
             request.end()
-            self._log_request(request, status, 0, started)
+            self._log_request(request, "GET", status, 0, started)
 
     async def _call_endpoint(
         self, endpoint: Handler, request: Request, mount: Mount | None
@@ -389,11 +397,3 @@ def _encoder_for(request: Request) -> ResultEncoder:
     except BadRequest:
         pretty = False
     return encoder_for(request.accept, pretty=pretty)
-
-
-def _method_label(request: Request) -> str:
-    """Returns the method of *request* as a metric label, or "other" for an unknown method.
-
-    Without "other", a client could create any number of labels.
-    """
-    return request.method if request.method in HTTP_METHODS else "other"

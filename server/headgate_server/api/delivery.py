@@ -89,8 +89,8 @@ class BatchDelivery:
 
     def attach(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sets the ASGI connection of a request that continues in a task, outside the batch."""
-        self.request.attach(scope, receive)
-        self._send = send
+        request = self.request
+        request.scope, request.receive, self._send = scope, receive, send
 
     async def send(self, response: ASGIResponse) -> None:
         """Encodes *response* if it has its whole body. Otherwise sends it by ASGI messages.
@@ -129,6 +129,11 @@ class Continuation:
     def context(self) -> Context:
         """The context variables of the request, which the caller must use for its task."""
         return self._suspended.context
+
+    @property
+    def scope(self) -> Scope:
+        """The request's ASGI scope, without the keys that only the server knows."""
+        return self._delivery.request.scope
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the request from the point where it had to wait, and sends its response."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 
@@ -153,6 +153,7 @@ class MountProperties(Protocol):
         ...
 
 
+@cache
 def accepts_cookie(pattern: str) -> bool:
     """Returns whether a session's cookie counts on *pattern*: on /query and /api, on no write."""
     return pattern in ("/query", "/login", "/logout", *CONSOLE_PATHS) or (
@@ -160,6 +161,7 @@ def accepts_cookie(pattern: str) -> bool:
     )
 
 
+@cache
 def accepts_guest(pattern: str) -> bool:
     """Returns whether a request without a login may read on *pattern* as an anonymous user."""
     return pattern in ("/query", "/api/whoami", "/api/v1/prom/read")

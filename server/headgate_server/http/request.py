@@ -67,10 +67,6 @@ class Request:
         copy.accepts_cookie, copy.accepts_guest = self.accepts_cookie, self.accepts_guest
         return copy
 
-    def attach(self, scope: Scope, receive: Receive) -> None:
-        """Sets ASGI's *scope* and *receive*, for a request that was created without them."""
-        self.scope, self.receive = scope, receive
-
     def set_cookie(self, field: str) -> None:
         """Adds the field `Set-Cookie` with the value *field* to the response."""
         self.extra_headers += [
@@ -138,7 +134,8 @@ class Request:
 
         This check takes less time than `url_params`.
         """
-        return name in self.query or _ENCODED_NAME.search(self.query) is not None
+        query = self.query
+        return name in query or (b"%" in query and _ENCODED_NAME.search(query) is not None)
 
     @property
     def accept(self) -> str:
@@ -156,7 +153,9 @@ class Request:
         """
         query = self.query
         if self._url_params is None and not (
-            b"u=" in query or b"auth_token=" in query or _ENCODED_NAME.search(query) is not None
+            b"u=" in query
+            or b"auth_token=" in query
+            or (b"%" in query and _ENCODED_NAME.search(query) is not None)
         ):
             check_pair_count(query)
             return {}

@@ -83,7 +83,15 @@ class AsgiExchange:
         """Makes `receive` return `http.disconnect`, if the response is incomplete."""
         if not self.response_complete:
             self.disconnected = True
+            self.report_disconnect()
         self._wake()
+
+    def report_disconnect(self) -> None:
+        """Reports that the client has closed the connection or its half: `DISCONNECT_CALLBACK`."""
+        state = self.scope.setdefault("state", {})
+        state["disconnected"] = True
+        if (callback := state.get("on_disconnect")) is not None:
+            callback()
 
     def _wake(self) -> None:
         self._has_message = True

@@ -24,6 +24,11 @@ class AsgiContinuation(Protocol):
         """The context variables of the request."""
         ...
 
+    @property
+    def scope(self) -> Scope:
+        """The request's ASGI scope, to which the server adds what it alone knows."""
+        ...
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response (ASGI)."""
         ...

@@ -104,10 +104,7 @@ class Connection(RequestReader):
         self._eof = True
         self._write_buffer.flush()
         if self._running is not None:
-            state = self._running.scope["state"]
-            state["half_closed"] = True
-            if (on_half_close := state.get("on_half_close")) is not None:
-                on_half_close()
+            self._running.report_disconnect()
         return self.scheme == "http" and self._in_head and self._busy()
 
     def shutdown(self) -> None:
@@ -300,13 +297,8 @@ class Connection(RequestReader):
     def _run_asgi(self, request: ParsedRequest, application: AsgiContinuation) -> None:
         """Answers *request* by running *application*, which has the request's body already."""
         self._batchable = False
-        self._exchange = self._create_exchange(
-            request.method,
-            request.url,
-            request.headers.fields,
-            request.version,
-            keep_alive=request.keep_alive,
-        )
+        scope = self._complete_scope(application.scope)
+        self._exchange = self._create_exchange(scope, keep_alive=request.keep_alive)
         self._exchange.end_body()
         self._deadline = math.inf
         self._start_or_queue(self._exchange, application, application.context)

@@ -2,7 +2,6 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from contextvars import Context
 from typing import NoReturn
 from urllib.parse import unquote_to_bytes
@@ -10,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 from starlette.types import ASGIApp, Scope
 
+from headgate_server.http.disconnect_watch import DISCONNECT_CALLBACK
 from headgate_server.http.request import RELAYED_CLIENT
 from headgate_server.http.response import ENCODED_RESPONSE
 from headgate_server.serving.asgi_exchange import AsgiExchange
@@ -30,6 +30,8 @@ _MAX_PIPELINED_REQUESTS = 64
 # path of 64 KiB. ASGI answers other forms of a URL than a path, such as `http://host/path`.
 _MAX_BATCHED_BODY_BYTES = 1 << 16
 _MAX_BATCHED_URL_BYTES = 1 << 13
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_EXTENSIONS: dict[str, dict[str, object]] = {ENCODED_RESPONSE: {}, DISCONNECT_CALLBACK: {}}
 
 
 class RequestReader(TimeoutProtocol):
@@ -141,10 +143,7 @@ class RequestReader(TimeoutProtocol):
         body = self._take_body()
         version = self._version
         self._exchange = self._create_exchange(
-            self._parser.get_method().decode("ascii"),
-            self.url,
-            self.headers,
-            version,
+            self._new_scope(self._parser.get_method().decode("ascii"), version),
             keep_alive=version != "1.0" and self._parser.should_keep_alive(),
             expects_continue=self._expects_continue,
         )
@@ -154,37 +153,35 @@ class RequestReader(TimeoutProtocol):
             self._exchange.add_body(body)
         self._start_or_queue(self._exchange, self._application, None)
 
-    def _create_exchange(
-        self,
-        method: str,
-        url: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
-        version: str,
-        *,
-        keep_alive: bool,
-        expects_continue: bool = False,
-    ) -> AsgiExchange:
-        """Returns an exchange for a request. Raises HttpParserError for an invalid URL."""
-        path, _, query = url.partition(b"#")[0].partition(b"?")
+    def _new_scope(self, method: str, version: str) -> Scope:
+        """Returns the ASGI scope of the request. Raises HttpParserError for an invalid URL."""
+        path, _, query = self.url.partition(b"#")[0].partition(b"?")
         if path[:1] != b"/" or path[1:2] == b"/":
             path = httptools.parse_url(path).path or b"/"  # such as http://host/path
-        scope: Scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "method": method,
-            "scheme": self.scheme,
-            "path": _decode_path(path),
-            "raw_path": path,
-            "root_path": "",
-            "query_string": query,
-            "headers": headers,
-            "client": self.client,
-            RELAYED_CLIENT: self._relayed_client,
-            "server": self._server_address,
-            "state": {},
-            "extensions": {ENCODED_RESPONSE: {}},
-        }
+        return self._complete_scope(
+            {
+                "type": "http",
+                "method": method,
+                "http_version": version,
+                "raw_path": path,
+                "query_string": query,
+                "headers": self.headers,
+                "client": self.client,
+                RELAYED_CLIENT: self._relayed_client,
+            }
+        )
+
+    def _complete_scope(self, scope: Scope) -> Scope:
+        """Adds the rest of ASGI's keys to *scope*, which has those of `to_request`."""
+        scope["asgi"] = _ASGI
+        scope["scheme"], scope["server"] = self.scheme, self._server_address
+        scope["path"], scope["root_path"] = _decode_path(scope["raw_path"]), ""
+        scope["state"], scope["extensions"] = {}, _EXTENSIONS
+        return scope
+
+    def _create_exchange(
+        self, scope: Scope, *, keep_alive: bool, expects_continue: bool = False
+    ) -> AsgiExchange:
         return AsgiExchange(
             scope,
             self.transport,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from headgate_server.api.delivery import to_request
 from headgate_server.http.parsed_request import ParsedRequest
 from headgate_server.http.response import RawHeaders
 from headgate_server.serving.batch import Batch, BatchAnswer
@@ -54,7 +55,6 @@ class Application:
 
     def __init__(self) -> None:
         self.done: list[bytes] = []
-        self.context = copy_context()
 
     def accepts_websocket(self, host: bytes, url: bytes) -> bool:
         return False
@@ -62,11 +62,12 @@ class Application:
     def handle_batch(
         self, requests: Sequence[ParsedRequest], default_fields: RawHeaders
     ) -> list[BatchAnswer]:
-        return [self._answer(request.url) for request in requests]
+        return [self._answer(request) for request in requests]
 
-    def _answer(self, url: bytes) -> BatchAnswer:
+    def _answer(self, request: ParsedRequest) -> BatchAnswer:
+        url = request.url
         if url.partition(b"?")[0] in (b"/later", b"/asgi"):
-            return self
+            return Rest(self, to_request(request, None).scope)
         self.done.append(url)
         return b"<" + url + b">" if url != b"/broken" else b""
 
@@ -76,6 +77,17 @@ class Application:
         headers = [(b"content-length", b"%d" % len(path))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": path})
+
+
+class Rest:
+    """The rest of a request that has to wait: *application* answers it."""
+
+    def __init__(self, application: Application, scope: Any) -> None:
+        self.scope, self.context = scope, copy_context()
+        self._application = application
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._application(scope, receive, send)
 
 
 def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
