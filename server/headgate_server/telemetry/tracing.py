@@ -7,7 +7,7 @@ secret. A span is a small object, and `SpanExport` alone knows OpenTelemetry's f
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ _TRACEPARENT = re.compile(
     r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
 _SAMPLED = 1  # W3C Trace Context, section 3.2.2.5.1
+TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
+Fields = Sequence[tuple[str, str]]  # header fields
 _STATE = re.compile(r"[\x20-\x7e]{1,512}")  # the header `tracestate`; a longer one may be dropped
 
 
@@ -87,11 +89,11 @@ class Tracing(Protocol):
         """
         ...
 
-    def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
+    def upstream(self, name: str, component: str) -> AbstractContextManager[Fields]:
         """Traces a request to the upstream store *name* while the context is open.
 
         Yields headers for that request, which propagate the trace context to the store. They
-        replace those of the client; one without a value is removed.
+        replace those of the client: all of TRACE_HEADERS. There are none without tracing.
         """
         ...
 
@@ -111,13 +113,13 @@ class NoTracing:
         """Returns a context that yields None."""
         return _NOT_TRACED
 
-    def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
+    def upstream(self, name: str, component: str) -> AbstractContextManager[Fields]:
         """Returns a context that yields no headers."""
         return _NO_HEADERS
 
 
 _NOT_TRACED: AbstractContextManager[RequestSpan | None] = nullcontext()
-_NO_HEADERS: AbstractContextManager[Mapping[str, str]] = nullcontext({})
+_NO_HEADERS: AbstractContextManager[Fields] = nullcontext(())
 _request_span: ContextVar[Span | None] = ContextVar("request_span", default=None)
 
 
@@ -131,7 +133,8 @@ class SpanTracing:
         self, headers: Mapping[str, str], method: str
     ) -> AbstractContextManager[RequestSpan | None]:
         """Traces a request as a server span."""
-        found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        text = headers.get("traceparent", "")
+        found = _TRACEPARENT.fullmatch(text) if text else None
         if found is None:
             trace_id, parent_id, state, parent = _new_trace_id(), "", "", None
         else:
@@ -140,20 +143,20 @@ class SpanTracing:
             state = state if _STATE.fullmatch(state) is not None else ""
             parent = (parent_id, bool(int(flags, 16) & _SAMPLED))
         span = Span(
-            name=method,
-            attributes=(("http.request.method", method),),
-            trace_id=trace_id,
-            id=_new_id(),
-            parent_id=parent_id,
-            has_remote_parent=parent is not None,
-            is_sampled=self._sink.is_sampled(trace_id, method, parent),
-            state=state,
-            is_client=False,
-            started_at=_now(),
+            method,
+            (),  # the caller names the route and the status by `finish`
+            trace_id,
+            _new_id(),
+            parent_id,
+            parent is not None,
+            self._sink.is_sampled(trace_id, method, parent),
+            state,
+            False,
+            _now(),
         )
         return _RequestContext(span, self._sink.add)
 
-    def upstream(self, name: str, component: str) -> AbstractContextManager[Mapping[str, str]]:
+    def upstream(self, name: str, component: str) -> AbstractContextManager[Fields]:
         """Traces a request to the upstream *name* as a client span. Yields the headers to send."""
         parent = _request_span.get()
         if parent is None:  # a request of the server itself, such as a probe
@@ -163,16 +166,16 @@ class SpanTracing:
             trace_id, parent_id, state = parent.trace_id, parent.id, parent.state
             sampled = parent.is_sampled
         span = Span(
-            name=f"upstream {name}",
-            attributes=(("headgate.upstream", name), ("headgate.component", component)),
-            trace_id=trace_id,
-            id=_new_id(),
-            parent_id=parent_id,
-            has_remote_parent=False,
-            is_sampled=sampled,
-            state=state,
-            is_client=True,
-            started_at=_now(),
+            f"upstream {name}",
+            (("headgate.upstream", name), ("headgate.component", component)),
+            trace_id,
+            _new_id(),
+            parent_id,
+            False,
+            sampled,
+            state,
+            True,
+            _now(),
         )
         return _UpstreamContext(span, self._sink.add)
 
@@ -223,10 +226,12 @@ class _UpstreamContext:
     def __init__(self, span: Span, add: Callable[[Span], None]) -> None:
         self._span, self._add = span, add
 
-    def __enter__(self) -> Mapping[str, str]:
+    def __enter__(self) -> Fields:
         span = self._span
-        parent = f"00-{span.trace_id}-{span.id}-{span.is_sampled:02x}"
-        return {"traceparent": parent, "tracestate": span.state}
+        parent = f"00-{span.trace_id}-{span.id}-{'01' if span.is_sampled else '00'}"
+        if span.state:
+            return ("traceparent", parent), ("tracestate", span.state)
+        return (("traceparent", parent),)
 
     def __exit__(
         self,

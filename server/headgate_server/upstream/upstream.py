@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.telemetry.logging import log_error, log_info
-from headgate_server.telemetry.tracing import Tracing
+from headgate_server.telemetry.tracing import TRACE_HEADERS, Tracing
 from headgate_server.upstream.connection import Body, Headers
 from headgate_server.upstream.connection_pool import (
     ConnectionPool,
@@ -159,10 +159,10 @@ class Upstream:
         Raises ComponentNotConfigured, and the error of an upload. Raises also UpstreamUnreachable,
         UpstreamTimeout, UpstreamProtocolError, PoolExhausted, UpstreamAuthError.
         """
-        with self._tracing.upstream(self.name, component) as context:
-            if context:
-                headers = [pair for pair in headers if pair[0].lower() not in context]
-                headers += [pair for pair in context.items() if pair[1]]
+        with self._tracing.upstream(self.name, component) as trace:
+            if trace:
+                headers = [pair for pair in headers if pair[0].lower() not in TRACE_HEADERS]
+                headers += trace
             if self._authorization:
                 headers = [*headers, ("Authorization", self._authorization)]
             return await self._send(method, target, headers, body, component, idempotent)
