@@ -31,9 +31,13 @@ def encode(span: Span) -> bytes:
     if span.parent_id:
         content += b"\x22\x08" + bytes.fromhex(span.parent_id)
     if span.state:
-        state = span.state.encode("utf-8", "replace")
-        content += b"\x1a" + _varint(len(state)) + state
-    return b"\x12" + _varint(len(content)) + content
+        content += delimited(b"\x1a", span.state.encode("utf-8", "replace"))
+    return delimited(b"\x12", content)
+
+
+def delimited(tag: bytes, content: bytes) -> bytes:
+    """Returns the field *tag* with *content*, a text or an encoded message, and its length."""
+    return tag + _varint(len(content)) + content
 
 
 @lru_cache(1024)

@@ -7,11 +7,12 @@ take more CPU time than the request that they describe.
 import os
 import threading
 from collections import deque
+from collections.abc import Mapping
 from importlib.util import find_spec
 
 from headgate_server.telemetry.logging import log_warning
 from headgate_server.telemetry.span_collector import SpanCollector, collector_options
-from headgate_server.telemetry.span_encoding import encodable, encode
+from headgate_server.telemetry.span_encoding import delimited, encodable, encode
 from headgate_server.telemetry.tracing import NoTracing, Span, SpanTracing
 
 # OpenTelemetry's defaults for a batch and the time until one is sent; then the longest queue, and
@@ -58,7 +59,8 @@ class SpanExport:
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._sampler, self._sampled = provider.sampler, Decision.RECORD_AND_SAMPLE
         self._samples_all = provider.sampler is DEFAULT_ON  # all but what the client rejects
-        self._resource, self._trace = resource, trace
+        self._encoded_resource = _encoded_resource(resource.attributes)
+        self._encoded_scope, self._trace = _encoded_scope(), trace
         self._collector = SpanCollector(url, collector_options())
         self._spans: deque[bytes] = deque()  # encoded
         self._dropped = 0
@@ -117,20 +119,32 @@ class SpanExport:
             self._dropped = 0
 
     def _request(self, spans: list[bytes]) -> bytes:
-        """Returns the encoded request with the encoded *spans*."""
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-            ExportTraceServiceRequest,
-        )
+        """Returns the encoded `ExportTraceServiceRequest` with the encoded *spans*.
 
-        request = ExportTraceServiceRequest()
-        group = request.resource_spans.add()
-        for key, value in self._resource.attributes.items():
-            text = encodable(str(value))
-            group.resource.attributes.add(key=encodable(key)).value.string_value = text
-        scope = group.scope_spans.add()
-        scope.scope.name = "headgate"
-        scope.MergeFromString(b"".join(spans))
-        return request.SerializeToString()
+        The fields of an encoded message may stand one after the other, so nothing is decoded.
+        """
+        scope_spans = self._encoded_scope + b"".join(spans)
+        return delimited(b"\x0a", self._encoded_resource + delimited(b"\x12", scope_spans))
+
+
+def _encoded_resource(attributes: Mapping[str, object]) -> bytes:
+    """Returns an encoded `ResourceSpans` that has only a resource with *attributes*."""
+    from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
+    group = ResourceSpans()
+    for key, value in attributes.items():
+        text = encodable(str(value))
+        group.resource.attributes.add(key=encodable(key)).value.string_value = text
+    return group.SerializeToString()
+
+
+def _encoded_scope() -> bytes:
+    """Returns an encoded `ScopeSpans` that has only the scope."""
+    from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
+
+    spans = ScopeSpans()
+    spans.scope.name = "headgate"
+    return spans.SerializeToString()
 
 
 def _own_name() -> dict[str, str]:
