@@ -159,20 +159,18 @@ class Authenticator:
         if not self._enabled:
             return UNRESTRICTED
         credentials: Credentials | TenantToken | None = None
-        secret, issuers = (
-            self._shared_secrets.is_enabled,
-            self._issuer_tokens_in_authorization(),
-        )
         try:
-            if (
-                tenants is not None
-                and (text := tenants.find_token(request, secret=secret, issuers=issuers))
-                and not is_key_text(text)
-            ):
-                credentials = TenantToken(text)
-                principal = await tenants.authenticate(text)
-                self._metrics.authentication(credentials.method, "accepted")
-                return principal
+            if tenants is not None:
+                text = tenants.find_token(
+                    request,
+                    secret=self._shared_secrets.is_enabled,
+                    issuers=self._issuer_tokens_in_authorization(),
+                )
+                if text and not is_key_text(text):
+                    credentials = TenantToken(text)
+                    principal = await tenants.authenticate(text)
+                    self._metrics.authentication(credentials.method, "accepted")
+                    return principal
             location = self._issuers.settings if self._issuers is not None else None
             credentials = read_credentials(request, location)
             if isinstance(credentials, Password) and (

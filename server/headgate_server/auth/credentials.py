@@ -164,18 +164,35 @@ def read_credentials(
 
     Raises Unauthenticated if no place has credentials, or if the credentials are malformed.
     """
-    if request.url.get("u") and request.url.get("p"):
-        return _password_or_key(request.url["u"], request.url["p"])
+    url = request.url
+    if url and (name := url.get("u")) and (password := url.get("p")):
+        return _credentials_in_url(request, name, password)
     if request.proxy_user is not None and not request.authorization:
         if not _has_token(request, location):
             return request.proxy_user
-    if "auth_token" in request.url:
+    if "auth_token" in url:
         return _read_headers(request, location)
     known, known_location, cookie_name = request.memo.get("credentials", (None, None, ""))
     if known is None or known_location is not location or cookie_name != request.cookie_name:
         known = _read_headers(request, location)
         request.memo["credentials"] = known, location, request.cookie_name
     found: Credentials = known
+    return found
+
+
+def _credentials_in_url(
+    request: RequestCredentials, name: str, password: str
+) -> Password | KeyText:
+    """Returns the credentials *name* and *password*: for equal requests the same object.
+
+    It knows whether the password was verified.
+    """
+    known: Password | None = request.memo.get("url password")
+    if known is not None and known.name == name and known.password == password:
+        return known
+    found = _password_or_key(name, password)
+    if isinstance(found, Password):
+        request.memo["url password"] = found
     return found
 
 

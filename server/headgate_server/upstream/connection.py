@@ -48,7 +48,7 @@ class HTTPConnection(asyncio.Protocol):
         self._method = method
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self.fields: dict[bytes, bytes] = {}  # the first value of each header, names in lower case
+        self.fields: dict[bytes, bytes] = {}  # the first value of each header
         self._head_bytes = 0
         self._chunks: list[bytes] = []
         self._buffered_bytes = 0
@@ -245,9 +245,9 @@ class HTTPConnection(asyncio.Protocol):
             self._keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header of the response in `headers`."""
+        """Stores a header of the response in `headers`, with its name in lower case."""
         if not self._complete:
-            self.headers.append((name, value))
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Decides whether a body follows, and wakes `send`; ignores a 1xx response."""
@@ -262,7 +262,7 @@ class HTTPConnection(asyncio.Protocol):
         self.status = status
         self._head_received = True
         self._keep_alive = self._parser.should_keep_alive()
-        self.fields = fields = {name.lower(): value for name, value in reversed(self.headers)}
+        self.fields = fields = dict(reversed(self.headers))
         bodiless = self._method == "HEAD" or status in _BODILESS_STATUSES
         self._ends_with_connection = not (
             bodiless or b"content-length" in fields or b"transfer-encoding" in fields

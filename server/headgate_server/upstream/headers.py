@@ -26,8 +26,12 @@ _REMOVED_REQUEST_NAMES = _HOP_BY_HOP_NAMES | frozenset(
     " x-original-url x-original-method x-rewrite-url x-http-method-override request-id"
     " x-request-id".split()
 )
-_REMOVED_RESPONSE_NAMES = _HOP_BY_HOP_NAMES | frozenset(
-    "date server set-cookie www-authenticate request-id x-request-id".split()
+_REMOVED_RESPONSE_NAMES = frozenset(
+    name.encode()
+    for name in (
+        *_HOP_BY_HOP_NAMES,
+        *"date server set-cookie www-authenticate request-id x-request-id".split(),
+    )
 )
 
 
@@ -48,14 +52,6 @@ def _request_name(raw_name: bytes) -> str:
     """Returns the name of a client's header, or "" if the header must not be forwarded."""
     name = raw_name.decode("latin-1")
     return "" if _normalize_name(name) in _REMOVED_REQUEST_NAMES | _IDENTITY_NAMES else name
-
-
-@lru_cache(1024)
-def _response_name(raw_name: bytes) -> bytes:
-    """Returns the name of a store's header in lower case, or b"" if it must not be forwarded."""
-    name = raw_name.decode("latin-1").lower()
-    removed = name in _REMOVED_RESPONSE_NAMES or name.startswith("x-influxdb")
-    return b"" if removed else name.encode("latin-1")
 
 
 @lru_cache(256)
@@ -106,21 +102,21 @@ def _forwarded_headers(
 def client_headers(headers: Sequence[tuple[bytes, bytes]], mount: str) -> list[tuple[bytes, bytes]]:
     """Returns those of a store's response *headers* that are forwarded to the client.
 
-    A `Location` is kept only if it is a path. *mount*, the path prefix by which clients select the
+    Names are in lower case. A `Location` is kept only if it is a path. *mount*, the path prefix by which clients select the
     store, is put before that path.
     """
-    named = tuple([value for name, value in headers if name.lower() == b"connection"])
+    named = tuple([value for name, value in headers if name == b"connection"])
     hop_by_hop = _connection_options(named) if named else ()
     forwarded: list[tuple[bytes, bytes]] = []
-    for raw_name, value in headers:
-        name = _response_name(raw_name)
-        if not name or name in hop_by_hop:
+    for field in headers:
+        name, value = field
+        if name in _REMOVED_RESPONSE_NAMES or name in hop_by_hop or name.startswith(b"x-influxdb"):
             continue
         if name == b"location":
             if not value.startswith(b"/") or value.startswith((b"//", b"/\\")):
                 continue
             if any(byte <= 0x20 or byte >= 0x7F for byte in value):
                 continue  # browsers remove some of these characters, which changes the target
-            value = mount.encode() + value
-        forwarded.append((name, value))
+            field = name, mount.encode() + value
+        forwarded.append(field)
     return forwarded

@@ -55,6 +55,7 @@ from headgate_server.upstream.upstream import Upstream
 from headgate_server.upstream.victoria_options import check_options, label_renamer
 
 _CLUSTER_PATH_PATTERN = re.compile(r"/(insert|select)/([^/]+)/(influx|prometheus)(/.*)")
+_CLUSTER_STARTS = ("/insert/", "/select/")
 _PROMETHEUS_PATH, _INFLUX_PATH = "/prometheus", "/influx"
 _DISTANT_SECONDS = 4_102_444_800  # the year 2100, for data of the future
 _BUILD_INFO_PATH = "/api/v1/status/buildinfo"
@@ -242,7 +243,7 @@ class VictoriaMetricsAdapter:
         `1:2`. If no database is mapped to the account, the account counts as the database.
         """
         databases = _query_databases(query)
-        found = _CLUSTER_PATH_PATTERN.fullmatch(path)
+        found = _CLUSTER_PATH_PATTERN.fullmatch(path) if path.startswith(_CLUSTER_STARTS) else None
         if found is None:
             return path, databases
         _, account, kind, rest = found.groups()
