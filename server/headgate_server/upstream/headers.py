@@ -102,8 +102,8 @@ def _forwarded_headers(
 def client_headers(headers: Sequence[tuple[bytes, bytes]], mount: str) -> list[tuple[bytes, bytes]]:
     """Returns those of a store's response *headers* that are forwarded to the client.
 
-    Names are in lower case. A `Location` is kept only if it is a path. *mount*, the path prefix by which clients select the
-    store, is put before that path.
+    Names are in lower case. A `Location` is kept only if it is a path. *mount*, the path prefix by
+    which clients select the store, is put before that path.
     """
     named = tuple([value for name, value in headers if name == b"connection"])
     hop_by_hop = _connection_options(named) if named else ()
