@@ -1,5 +1,7 @@
 """Errors of parsing, with InfluxDB's messages."""
 
+from typing import Self
+
 
 class ParseError(Exception):
     """The text is invalid InfluxQL or exceeds a limit; `str()` is the message with the position.
@@ -16,6 +18,13 @@ class ParseError(Exception):
         self.expected: tuple[str, ...] = ()
         self.line = line
         self.char = char
+
+    def without_traceback(self) -> Self:
+        """Returns an equal error that refers to nothing of the parsing that raised this one."""
+        kind = type(self)
+        equal = kind.__new__(kind, *self.args)
+        equal.__dict__.update(self.__dict__)
+        return equal
 
 
 class UnexpectedToken(ParseError):

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate_grammar import ParseCache, ParseError, ParseLimits, parse
+from headgate_grammar import (
+    GenerationalCache,
+    ParseCache,
+    ParseError,
+    ParseLimits,
+    Statement,
+    parse,
+)
 
 PLACES = [
     "SHOW GRANTS FOR {}",
@@ -70,3 +77,69 @@ def test_passwords_are_never_remembered() -> None:
     cache("CREATE USER ann WITH PASSWORD 'secret'")
     cache("SET PASSWORD FOR ann = 'secret'")
     assert "secret" not in repr(vars(cache)) + repr(vars(cache._templates))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SHOW GRANTS FORR",
+        "SELECT",
+        "SHOW USERS; DROP",
+        "SHOW USERS; SHOW DATABASES; SELECT 1h1 FROM m",
+        "DELETE FROM a.b.c",
+        "SELECT x FROM m WHERE time > now() - 9999999999999w",
+        "bogus " + "x" * 300,
+    ],
+)
+def test_an_invalid_text_has_the_same_error_each_time(text: str) -> None:
+    cache = ParseCache()
+    seen = []
+    for _ in range(3):
+        statements: list[Statement] = []
+        with pytest.raises(ParseError) as caught:
+            cache(text, None, statements.append)
+        error = caught.value
+        seen.append((type(error), str(error), vars(error), statements))
+        assert cache.cached(text) is None
+    with pytest.raises(ParseError) as parsed:
+        parse(text)
+    assert seen[0][:3] == (type(parsed.value), str(parsed.value), vars(parsed.value))
+    assert seen == seen[:1] * 3
+
+
+def test_a_callback_ends_a_known_invalid_text_as_a_new_one() -> None:
+    def deny(statement: Statement) -> None:
+        raise PermissionError(type(statement).__name__)
+
+    cache = ParseCache()
+    for _ in range(2):
+        with pytest.raises(PermissionError, match="ShowUsers"):
+            cache("SHOW USERS; DROP", None, deny)
+        with pytest.raises(ParseError):
+            cache("SHOW USERS; DROP")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE USER ann WITH PASSWORD 'secret",
+        "CREATE USER ann WITH Password secret",
+        "CREATE USER ann WITH PASWORD 'secret'",
+        'SET PASSWRD FOR ann = "secret"',
+    ],
+)
+def test_an_invalid_text_with_a_password_is_not_kept(text: str) -> None:
+    cache = ParseCache()
+    with pytest.raises(ParseError):
+        cache(text)
+    kept = [value for value in vars(cache).values() if isinstance(value, GenerationalCache)]
+    assert "secret" not in repr([vars(each) for each in kept])
+
+
+def test_no_more_than_so_many_invalid_texts_are_kept() -> None:
+    cache = ParseCache()
+    for number in range(1000):
+        with pytest.raises(ParseError):
+            cache(f"SHOW NOTHING {number}")
+    kept = [value for value in vars(cache).values() if isinstance(value, GenerationalCache)]
+    assert max(map(len, kept)) <= 256
