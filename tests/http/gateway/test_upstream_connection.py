@@ -25,7 +25,7 @@ from headgate_server.upstream.errors import (
     UpstreamUnreachable,
 )
 from support.key_server import KeyServer, Said
-from support.raw_upstream import raw_upstream
+from support.raw_upstream import raw_upstream, whole
 from support.recorder_upstream import recorder
 
 LIMITS = PoolLimits(connect_seconds=2.0, read_seconds=1.0, max_connections=2)
@@ -191,6 +191,43 @@ def test_what_is_an_answer_and_what_is_none(answer: str) -> None:
                 ]
 
         run(work)
+
+
+_KEPT = {  # responses after which a connection is used again, with their status and body
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst": (200, b"first"),
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n": (200, b""),
+    b"HTTP/1.1 204 No Content\r\n\r\n": (204, b""),
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n": (304, b""),
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n": (200, b"abc"),
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-A\r\n\r\n"
+    b"1\r\na\r\n0\r\nX-A: b\r\n\r\n": (200, b"a"),
+    b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 500 No\r\nContent-Length: 1\r\n\r\n!": (
+        500,
+        b"!",
+    ),
+}
+
+
+def test_any_response_may_follow_any_other_on_a_connection() -> None:
+    pairs = [answer for first in _KEPT for second in _KEPT for answer in (first, second)]
+
+    def answer(line: socket.socket, request: bytes) -> None:
+        for one in pairs:
+            line.sendall(one)
+            if not whole(line):
+                return
+
+    with raw_upstream(answer) as store:
+
+        async def work(client: ConnectionPool) -> None:
+            for one in pairs:
+                reply = await client.send("GET", store.url, "/", [])
+                assert (reply.status, await reply.read(1000)) == _KEPT[one]
+            (address,) = client._pools.values()
+            assert len(address.connections) == len(address.idle_connections) == 1
+
+        run(work)
+        assert len(store.requests) == 1  # of each connection, the first is counted
 
 
 def test_what_was_sent_ahead_is_no_answer_to_the_next() -> None:
