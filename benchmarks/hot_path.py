@@ -4,8 +4,8 @@
 
 Runs in one process without a network. Requests are passed to the protocols as uvicorn would, those
 of several connections in one iteration of the event loop. The transports only store what is
-written; that of the gateway's store answers. The result is the ratio of CPU times, from the fastest round of each. Exits with 1 if a
-ratio exceeds its recorded value by more than a quarter.
+written; that of the gateway's store answers. The result is the ratio of CPU times, from the fastest
+round of each. Exits with 1 if a ratio exceeds its recorded value by more than a quarter.
 """
 
 import asyncio

@@ -24,6 +24,9 @@ from headgate_server.auth.proxy_user import ProxyUser
 from headgate_server.http.go_text import decode_utf8
 from headgate_server.http.urlencoded import Pairs
 
+# The key of a login by `u` and `p` in a connection's memo, and the longest one that is kept.
+_URL_PASSWORD, _MAX_KEPT_CHARS = "url password", 256
+
 
 @dataclass(slots=True)
 class Password:
@@ -167,6 +170,7 @@ def read_credentials(
     url = request.url
     if url and (name := url.get("u")) and (password := url.get("p")):
         return _credentials_in_url(request, name, password)
+    request.memo.pop(_URL_PASSWORD, None)
     if request.proxy_user is not None and not request.authorization:
         if not _has_token(request, location):
             return request.proxy_user
@@ -185,14 +189,14 @@ def _credentials_in_url(
 ) -> Password | KeyText:
     """Returns the credentials *name* and *password*: for equal requests the same object.
 
-    It knows whether the password was verified.
+    It knows whether the password was verified. Long texts are not kept.
     """
-    known: Password | None = request.memo.get("url password")
+    known: Password | None = request.memo.get(_URL_PASSWORD)
     if known is not None and known.name == name and known.password == password:
         return known
     found = _password_or_key(name, password)
-    if isinstance(found, Password):
-        request.memo["url password"] = found
+    if isinstance(found, Password) and len(name) + len(password) <= _MAX_KEPT_CHARS:
+        request.memo[_URL_PASSWORD] = found
     return found
 
 

@@ -42,9 +42,12 @@ class HTTPConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._upload: asyncio.Task[None] | None = None
         self._parser = httptools.HttpResponseParser(self)  # for one response after the other
+        self._has_trailers = False
         self._reset("")
 
     def _reset(self, method: str) -> None:
+        if self._has_trailers:  # they change the parser: `Connection: close` ends it
+            self._parser, self._has_trailers = httptools.HttpResponseParser(self), False
         self._method = method
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -245,8 +248,13 @@ class HTTPConnection(asyncio.Protocol):
             self._keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Stores a header of the response in `headers`, with its name in lower case."""
-        if not self._complete:
+        """Stores a header of the response in `headers`, with its name in lower case.
+
+        Ignores trailers.
+        """
+        if self._head_received:
+            self._has_trailers = True
+        elif not self._complete:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:

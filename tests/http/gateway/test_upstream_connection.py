@@ -205,6 +205,14 @@ _KEPT = {  # responses after which a connection is used again, with their status
         500,
         b"!",
     ),
+    **{
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n%b\r\n\r\n"
+        % trailer: (
+            200,
+            b"a",
+        )
+        for trailer in (b"Connection: close", b"Transfer-Encoding: gzip", b"Location: /x")
+    },
 }
 
 
@@ -223,6 +231,8 @@ def test_any_response_may_follow_any_other_on_a_connection() -> None:
             for one in pairs:
                 reply = await client.send("GET", store.url, "/", [])
                 assert (reply.status, await reply.read(1000)) == _KEPT[one]
+                assert not reply.header("Location")
+                assert b"location" not in dict(reply.headers)  # a trailer is no header
             (address,) = client._pools.values()
             assert len(address.connections) == len(address.idle_connections) == 1
 
