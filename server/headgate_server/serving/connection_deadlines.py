@@ -49,7 +49,8 @@ class TimeoutProtocol(asyncio.Protocol):
         self._exchange: AsgiExchange | None = None
         self._running: AsgiExchange | None = None
         self._batchable = False  # may be answered without ASGI once complete
-        self.url, self.headers = b"", list[tuple[bytes, bytes]]()
+        self.url: bytes = b""
+        self.headers = list[tuple[bytes, bytes]]()
         self._host_values, self._transfer_codings = list[bytes](), list[bytes]()
 
     transport: asyncio.Transport

@@ -1,7 +1,8 @@
 """A login by `u` and `p`: what a connection keeps of it between requests."""
 
 import http.client
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -13,7 +14,7 @@ Serve = Callable[..., LocalServer]
 ANN = ("ann", "Ann-Secret-1")
 
 
-def credentials(memo: dict[object, object], **url: str) -> object:
+def credentials(memo: dict[Hashable, Any], **url: str) -> object:
     def no_headers(name: str) -> Sequence[str]:
         return ("Basic YTpi",) if name == "authorization" else ()
 
@@ -21,7 +22,7 @@ def credentials(memo: dict[object, object], **url: str) -> object:
 
 
 def test_equal_requests_of_a_connection_have_the_same_credentials() -> None:
-    memo: dict[object, object] = {}
+    memo: dict[Hashable, Any] = {}
     first = credentials(memo, u="ann", p="one")
     assert credentials(memo, u="ann", p="one") is first
     assert credentials(memo, u="ann", p="two") == Password("ann", "two")
@@ -32,7 +33,7 @@ def test_equal_requests_of_a_connection_have_the_same_credentials() -> None:
 def test_a_connection_keeps_no_password_that_is_long_or_not_sent_again(
     after: dict[str, str],
 ) -> None:
-    memo: dict[object, object] = {}
+    memo: dict[Hashable, Any] = {}
     credentials(memo, u="ann", p="Secret-1")
     credentials(memo, **after)
     kept = [one.password for one in memo.values() if isinstance(one, Password)]
