@@ -148,11 +148,11 @@ class SpanTracing:
             trace_id,
             _new_id(),
             parent_id,
-            parent is not None,
-            self._sink.is_sampled(trace_id, method, parent),
-            state,
-            False,
-            _now(),
+            has_remote_parent=parent is not None,
+            is_sampled=self._sink.is_sampled(trace_id, method, parent),
+            state=state,
+            is_client=False,
+            started_at=_now(),
         )
         return _RequestContext(span, self._sink.add)
 
@@ -171,11 +171,11 @@ class SpanTracing:
             trace_id,
             _new_id(),
             parent_id,
-            False,
-            sampled,
-            state,
-            True,
-            _now(),
+            has_remote_parent=False,
+            is_sampled=sampled,
+            state=state,
+            is_client=True,
+            started_at=_now(),
         )
         return _UpstreamContext(span, self._sink.add)
 
