@@ -9,11 +9,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headgate_engine import (
-    ANONYMOUS,
-    Principal,
-    StoreUnavailable,
-)
+from headgate_engine import ANONYMOUS, Principal, StoreUnavailable
 from headgate_server.auth.authenticator import Authenticator
 from headgate_server.auth.browser_logins import SAFE_METHODS, is_browser_login
 from headgate_server.auth.credentials import RequestCredentials
@@ -24,6 +20,7 @@ from headgate_server.auth.known_logins import KnownLogins
 from headgate_server.auth.login_ways import login_ways
 from headgate_server.auth.oauth.access_refresh import AccessRefresher, AccessSource
 from headgate_server.auth.proxy_session import keep_session
+from headgate_server.auth.proxy_user import proxy_headers
 from headgate_server.auth.request_login import credentials_of
 from headgate_server.auth.session_cookie_fields import SessionCookies
 from headgate_server.auth.session_rotation import SessionRotation
@@ -204,9 +201,8 @@ class AppContext:
         if settings.gateway.cortex_metric_names:
             self.metrics.show_cortex_names()
         self.metrics.show_users(self._exist, shown=settings.gateway.user_metrics)
-        return Gateway(
-            settings.gateway, self.engine, self.metrics, self.tracing, self.run_in_thread
-        )
+        parts = self.engine, self.metrics, self.tracing, self.run_in_thread
+        return Gateway(settings.gateway, *parts, proxy_headers(settings.proxy))
 
     async def authenticate(self, request: Request, mount: Mount | None = None) -> Principal:
         """Returns the principal of *request*.

@@ -210,7 +210,7 @@ class Application:
                 status: int = request.scope.get("state", _NO_STATE).get("refused", delivery.status)
                 if span is not None:
                     request.log.trace_id = span.trace_id
-                    span.finish(request.route, status)
+                    span.finish(method, request.route, status)
                 self._log_request(request, method, status, delivery.size, started)
 
     def _log_request(

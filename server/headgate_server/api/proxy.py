@@ -13,7 +13,6 @@ from urllib.parse import quote
 from headgate_engine import ANONYMOUS, Principal
 from headgate_server.app_context import AppContext
 from headgate_server.auth.errors import TokenRejected, Unauthenticated
-from headgate_server.auth.proxy_user import proxy_headers
 from headgate_server.config.route import QUERY_ANSWER
 from headgate_server.gateway.authorization import (
     AuthorizedRoute,
@@ -94,13 +93,11 @@ async def authorize_request(
     if request.cross_site and authorized.route.privilege != "READ":
         raise CrossSiteRequest
     context.metrics.count_forwarded(authorized.decision.tenant, authorized.route.component)
-    token_headers = (
-        *mount.settings.jwt.extra_headers,
-        *proxy_headers(context.settings.proxy),
-    )
     assert mount.proxied is not None
     api = mount.proxied.api
-    headers = upstream_headers(request, token_headers, identity_headers(api, authorized, principal))
+    headers = upstream_headers(
+        request, mount.own_headers, identity_headers(api, authorized, principal)
+    )
     return AuthorizedProxyRequest(
         principal, authorized, upstream_target(authorized, api, request.query), headers
     )

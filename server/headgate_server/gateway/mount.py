@@ -58,8 +58,13 @@ class Mount:
         metrics: UpstreamMetrics,
         tracing: Tracing,
         run: Run,
+        own_headers: tuple[str, ...] = (),
     ) -> None:
+        """Creates a mount without connections. *own_headers* are those of `own_headers` too."""
         self.settings = settings
+        # Headers of a client that the store does not receive: they are meant for Headgate, or
+        # Headgate sets them itself.
+        self.own_headers = (*settings.jwt.extra_headers, *own_headers, *tracing.headers)
         self.use_count = 0
         self.adapter = create_adapter(settings, metrics, tracing, run)
         self.upstream = self.adapter.upstream

@@ -40,11 +40,15 @@ class Gateway:
         metrics: UpstreamMetrics,
         tracing: Tracing,
         run: Run,
+        own_headers: tuple[str, ...] = (),
     ) -> None:
+        """Creates the stores' mounts. No store receives a client's *own_headers*."""
         self.settings = settings
         self.buffer_budget = BufferBudget(settings.max_buffered_size)
         self.limits = UserLimits(settings.max_concurrent_per_user, settings.rate_per_user)
-        self.mounts = [Mount(one, engine, metrics, tracing, run) for one in settings.upstreams]
+        self.mounts = [
+            Mount(one, engine, metrics, tracing, run, own_headers) for one in settings.upstreams
+        ]
         self.no_upstream = Catalog(engine, NoUpstreamStore().databases, run)
         self._has_hosts = any(one.settings.hosts for one in self.mounts)
         # Mounts with a host come before mounts for every host. Among them, longer paths come before

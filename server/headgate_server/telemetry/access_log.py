@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from headgate_engine import Principal
 from headgate_grammar import Statement, redact_urls
+from headgate_server.telemetry.tracing import trace_id_text
 
 _ACCESS = logging.getLogger("headgate.access")
 _MAX_CHARACTERS = 1000
@@ -23,7 +24,7 @@ class RequestLog:
     """
 
     id: str = ""
-    trace_id: str = ""  # as W3C Trace Context has it; "" for none
+    trace_id: int = 0  # 0 for none
     user: str = ""
     login: str = ""  # its method, or the id of its key or session
     database: str = ""
@@ -59,7 +60,7 @@ def log_access(
         "bytes": size,
         "seconds": round(seconds, 6),
         "request_id": request_log.id[:longest],
-        "trace_id": request_log.trace_id,
+        "trace_id": trace_id_text(request_log.trace_id),
         "database": request_log.database[:longest],
         "statements": request_log.statements[:longest] if refused else request_log.statements,
         "error": redact_urls(request_log.error)[

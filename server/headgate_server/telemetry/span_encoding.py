@@ -3,7 +3,7 @@
 from functools import lru_cache
 from struct import Struct
 
-from headgate_server.telemetry.tracing import Span
+from headgate_server.telemetry.tracing import Span, SpanDescription
 
 _REMOTE_PARENT, _LOCAL_PARENT = 0x301, 0x101  # flags: sampled, and whether the parent is remote
 # The fields of a span, each after its tag: trace_id, span_id, both times, flags.
@@ -16,11 +16,11 @@ def encode(span: Span) -> bytes:
     Elements one after the other are a list of them. OpenTelemetry's classes encode what many spans
     have alike. The rest is appended here, because those classes take several times as long.
     """
-    content = _alike(span.name, span.attributes, span.is_client, span.failed) + _OWN_FIELDS(
+    content = _encoded(span.description) + _OWN_FIELDS(
         b"\x0a\x10",
-        bytes.fromhex(span.trace_id),
+        span.trace_id.to_bytes(16),
         b"\x12\x08",
-        bytes.fromhex(span.id),
+        span.id.to_bytes(8),
         b"\x39",
         span.started_at,
         b"\x41",
@@ -29,7 +29,7 @@ def encode(span: Span) -> bytes:
         _REMOTE_PARENT if span.has_remote_parent else _LOCAL_PARENT,
     )
     if span.parent_id:
-        content += b"\x22\x08" + bytes.fromhex(span.parent_id)
+        content += b"\x22\x08" + span.parent_id.to_bytes(8)
     if span.state:
         content += delimited(b"\x1a", span.state.encode("utf-8", "replace"))
     return delimited(b"\x12", content)
@@ -50,24 +50,23 @@ def _varint(number: int) -> bytes:
     return bytes(groups) + bytes([number])
 
 
-@lru_cache(256)
-def _alike(
-    name: str, attributes: tuple[tuple[str, str | int], ...], is_client: bool, failed: bool
-) -> bytes:
+@lru_cache(1024)
+def _encoded(description: SpanDescription) -> bytes:
     """Returns the encoded fields that many spans have alike."""
     # Imported on demand: only servers with a collector need it.
     from opentelemetry.proto.trace.v1.trace_pb2 import Span as EncodedSpan
     from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+    is_client = description.is_client
     kind = EncodedSpan.SPAN_KIND_CLIENT if is_client else EncodedSpan.SPAN_KIND_SERVER
-    encoded = EncodedSpan(name=encodable(name), kind=kind)
-    for key, value in attributes:
+    encoded = EncodedSpan(name=encodable(description.name), kind=kind)
+    for key, value in description.attributes:
         attribute = encoded.attributes.add(key=key)
         if isinstance(value, int):
             attribute.value.int_value = value
         else:
             attribute.value.string_value = encodable(value)
-    if failed:
+    if description.failed:
         encoded.status.code = Status.STATUS_CODE_ERROR
     return encoded.SerializeToString()
 

@@ -1,13 +1,13 @@
 """Sends spans to an OTLP/HTTP collector, with the extra `otel`.
 
-A span is encoded when it ends, and a thread sends the spans in batches. OpenTelemetry's own spans
+A thread encodes the spans that have ended, and sends them in batches. OpenTelemetry's own spans
 take more CPU time than the request that they describe.
 """
 
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 
 from headgate_server.telemetry.logging import log_warning
@@ -62,34 +62,35 @@ class SpanExport:
         self._encoded_resource = _encoded_resource(resource.attributes)
         self._encoded_scope, self._trace = _encoded_scope(), trace
         self._collector = SpanCollector(url, collector_options())
-        self._spans: deque[bytes] = deque()  # encoded
+        self._spans: deque[Span] = deque()
         self._dropped = 0
         self._is_closed, self._wanted = False, threading.Event()
         self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
         self._thread.start()
 
-    def is_sampled(self, trace_id: str, method: str, parent: tuple[str, bool] | None) -> bool:
+    def is_sampled(self, trace_id: int, method: str, parent: tuple[int, bool] | None) -> bool:
         """Returns whether the spans of a request are wanted: see `SpanSink`."""
         if self._samples_all:
             return parent is None or parent[1]
-        trace = self._trace
-        number, context = int(trace_id, 16), None
+        trace, context = self._trace, None
         if parent is not None:
             id, wanted = parent
             remote = trace.SpanContext(
-                number, int(id, 16), is_remote=True, trace_flags=trace.TraceFlags(int(wanted))
+                trace_id, id, is_remote=True, trace_flags=trace.TraceFlags(int(wanted))
             )
             context = trace.set_span_in_context(trace.NonRecordingSpan(remote))
-        result = self._sampler.should_sample(context, number, method, trace.SpanKind.SERVER)
+        result = self._sampler.should_sample(context, trace_id, method, trace.SpanKind.SERVER)
         return result.decision is self._sampled
 
     def add(self, span: Span) -> None:
         """Takes *span*, which has ended. Drops it if too many wait."""
-        if len(self._spans) >= _QUEUE:
+        spans = self._spans
+        waiting = len(spans)
+        if waiting >= _QUEUE:
             self._dropped += 1
             return
-        self._spans.append(encode(span))
-        if len(self._spans) >= _BATCH and not self._wanted.is_set():
+        spans.append(span)
+        if waiting + 1 >= _BATCH and not self._wanted.is_set():
             self._wanted.set()
 
     def close(self) -> None:
@@ -118,12 +119,12 @@ class SpanExport:
             log_warning(f"traces: {self._dropped} spans were dropped, because too many waited")
             self._dropped = 0
 
-    def _request(self, spans: list[bytes]) -> bytes:
-        """Returns the encoded `ExportTraceServiceRequest` with the encoded *spans*.
+    def _request(self, spans: Iterable[Span]) -> bytes:
+        """Returns the encoded `ExportTraceServiceRequest` with *spans*.
 
         The fields of an encoded message may stand one after the other, so nothing is decoded.
         """
-        scope_spans = self._encoded_scope + b"".join(spans)
+        scope_spans = self._encoded_scope + b"".join(map(encode, spans))
         return delimited(b"\x0a", self._encoded_resource + delimited(b"\x12", scope_spans))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from random import getrandbits
 from types import TracebackType
 from typing import Protocol, Self
@@ -21,37 +22,43 @@ _TRACEPARENT = re.compile(
     r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
 _SAMPLED = 1  # W3C Trace Context, section 3.2.2.5.1
-TRACE_HEADERS = frozenset({"traceparent", "tracestate"})
 Fields = Sequence[tuple[str, str]]  # header fields
 _STATE = re.compile(r"[\x20-\x7e]{1,512}")  # the header `tracestate`; a longer one may be dropped
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanDescription:
+    """What many spans have alike. Two descriptions are equal only if they are the same object."""
+
+    name: str
+    attributes: tuple[tuple[str, str | int], ...]
+    is_client: bool
+    failed: bool
 
 
 @dataclass(slots=True)
 class Span:
     """A request, or a request to an upstream store. Times are nanoseconds since the epoch.
 
-    *trace_id*, *id* and *parent_id* ("" without a parent) are hexadecimal. With *has_remote_parent*
-    the parent is a span of the client. *state* is the header `tracestate`.
+    *parent_id* is 0 without a parent. With *has_remote_parent* the parent is a span of the client.
+    *state* is the header `tracestate`. *ended_at* is 0 until the span has ended.
     """
 
-    name: str
-    attributes: tuple[tuple[str, str | int], ...]
-    trace_id: str
-    id: str
-    parent_id: str
+    description: SpanDescription
+    trace_id: int
+    id: int
+    parent_id: int
     has_remote_parent: bool
     is_sampled: bool
     state: str
-    is_client: bool
     started_at: int
-    ended_at: int = 0
-    failed: bool = False
+    ended_at: int
 
 
 class SpanSink(Protocol):
     """What becomes of spans."""
 
-    def is_sampled(self, trace_id: str, method: str, parent: tuple[str, bool] | None) -> bool:
+    def is_sampled(self, trace_id: int, method: str, parent: tuple[int, bool] | None) -> bool:
         """Returns whether the spans of a request are wanted.
 
         *parent* is the id of the client's span, and whether the client wants it sampled.
@@ -70,15 +77,17 @@ class SpanSink(Protocol):
 class RequestSpan(Protocol):
     """The span of a request."""
 
-    trace_id: str
+    trace_id: int
 
-    def finish(self, route: str, status: int) -> None:
-        """Notes the route and the status of the response."""
+    def finish(self, method: str, route: str, status: int) -> None:
+        """Notes the method and the route of the request, and the status of the response."""
         ...
 
 
 class Tracing(Protocol):
-    """Creates spans for requests."""
+    """Creates spans for requests. *headers* are the names of those that `upstream` yields."""
+
+    headers: tuple[str, ...]
 
     def request(
         self, headers: Mapping[str, str], method: str
@@ -92,20 +101,27 @@ class Tracing(Protocol):
     def upstream(self, name: str, component: str) -> AbstractContextManager[Fields]:
         """Traces a request to the upstream store *name* while the context is open.
 
-        Yields headers for that request, which propagate the trace context to the store. They
-        replace those of the client: all of TRACE_HEADERS. There are none without tracing.
+        Yields headers for that request, which propagate the trace context to the store. The
+        caller sends them in place of the client's. There are none without tracing.
         """
         ...
 
 
-def incoming_trace_id(headers: Mapping[str, str]) -> str:
-    """Returns the id of the trace in the header `traceparent`, or ""."""
+def incoming_trace_id(headers: Mapping[str, str]) -> int:
+    """Returns the id of the trace in the header `traceparent`, or 0."""
     found = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return found[1] if found is not None else ""
+    return int(found[1], 16) if found is not None else 0
+
+
+def trace_id_text(trace_id: int) -> str:
+    """Returns *trace_id* in hexadecimal, as W3C Trace Context has it; "" for 0."""
+    return f"{trace_id:032x}" if trace_id else ""
 
 
 class NoTracing:
     """Implements `Tracing` without any span, for a server without `otlp-endpoint`."""
+
+    headers: tuple[str, ...] = ()
 
     def request(
         self, headers: Mapping[str, str], method: str
@@ -126,8 +142,10 @@ _request_span: ContextVar[Span | None] = ContextVar("request_span", default=None
 class SpanTracing:
     """Implements `Tracing`. Spans that have ended go to *sink*."""
 
+    headers: tuple[str, ...] = ("traceparent", "tracestate")
+
     def __init__(self, sink: SpanSink) -> None:
-        self._sink = sink
+        self._sink, self._add = sink, sink.add
 
     def request(
         self, headers: Mapping[str, str], method: str
@@ -136,64 +154,60 @@ class SpanTracing:
         text = headers.get("traceparent", "")
         found = _TRACEPARENT.fullmatch(text) if text else None
         if found is None:
-            trace_id, parent_id, state, parent = _new_trace_id(), "", "", None
+            trace_id, parent_id, state, parent = getrandbits(128) or 1, 0, "", None
         else:
-            trace_id, parent_id, flags = found.groups()
+            trace_id, parent_id, flags = (int(part, 16) for part in found.groups())
             state = headers.get("tracestate", "")
             state = state if _STATE.fullmatch(state) is not None else ""
-            parent = (parent_id, bool(int(flags, 16) & _SAMPLED))
-        span = Span(
-            method,
-            (),  # the caller names the route and the status by `finish`
+            parent = parent_id, bool(flags & _SAMPLED)
+        return _RequestSpan(
+            _request(method, "", 0),  # until `finish`
             trace_id,
-            _new_id(),
+            getrandbits(64) or 1,
             parent_id,
-            has_remote_parent=parent is not None,
-            is_sampled=self._sink.is_sampled(trace_id, method, parent),
-            state=state,
-            is_client=False,
-            started_at=_now(),
+            parent is not None,
+            self._sink.is_sampled(trace_id, method, parent),
+            state,
+            _now(),
+            0,
+            self._add,
         )
-        return _RequestContext(span, self._sink.add)
 
     def upstream(self, name: str, component: str) -> AbstractContextManager[Fields]:
         """Traces a request to the upstream *name* as a client span. Yields the headers to send."""
         parent = _request_span.get()
         if parent is None:  # a request of the server itself, such as a probe
-            trace_id, parent_id, state = _new_trace_id(), "", ""
+            trace_id, parent_id, state = getrandbits(128) or 1, 0, ""
             sampled = self._sink.is_sampled(trace_id, name, None)
         else:
             trace_id, parent_id, state = parent.trace_id, parent.id, parent.state
             sampled = parent.is_sampled
-        span = Span(
-            f"upstream {name}",
-            (("headgate.upstream", name), ("headgate.component", component)),
+        return _UpstreamSpan(
+            _upstream(name, component, failed=False),
             trace_id,
-            _new_id(),
+            getrandbits(64) or 1,
             parent_id,
-            has_remote_parent=False,
-            is_sampled=sampled,
-            state=state,
-            is_client=True,
-            started_at=_now(),
+            False,
+            sampled,
+            state,
+            _now(),
+            0,
+            self._add,
         )
-        return _UpstreamContext(span, self._sink.add)
 
     def close(self) -> None:
         """Sends the spans that are not sent yet. Blocking."""
         self._sink.close()
 
 
-class _RequestContext:
-    """The time of a request: its span is the one inside which upstream requests are."""
+@dataclass(slots=True)
+class _RequestSpan(Span):
+    """The span of a request. Requests to upstream stores are inside it while it is open."""
 
-    __slots__ = ("_add", "_span", "trace_id")
-
-    def __init__(self, span: Span, add: Callable[[Span], None]) -> None:
-        self._span, self._add, self.trace_id = span, add, span.trace_id
+    add: Callable[[Span], None]
 
     def __enter__(self) -> Self:
-        _request_span.set(self._span)
+        _request_span.set(self)
         return self
 
     def __exit__(
@@ -203,35 +217,25 @@ class _RequestContext:
         trace: TracebackType | None,
     ) -> None:
         _request_span.set(None)
-        if self._span.is_sampled:
-            self._span.ended_at = _now()
-            self._add(self._span)
+        if self.is_sampled:
+            self.ended_at = _now()
+            self.add(self)
 
-    def finish(self, route: str, status: int) -> None:
-        """Notes the route and the status of the response."""
-        span = self._span
-        span.attributes = (
-            ("http.request.method", span.name),
-            ("http.route", route),
-            ("http.response.status_code", status),
-        )
-        span.name, span.failed = f"{span.name} {route}", status >= 500
+    def finish(self, method: str, route: str, status: int) -> None:
+        """Notes the method and the route of the request, and the status of the response."""
+        self.description = _request(method, route, status)
 
 
-class _UpstreamContext:
-    """The time of a request to an upstream store. Yields the headers to send."""
+@dataclass(slots=True)
+class _UpstreamSpan(Span):
+    """The span of a request to an upstream store. Yields the headers to send."""
 
-    __slots__ = ("_add", "_span")
-
-    def __init__(self, span: Span, add: Callable[[Span], None]) -> None:
-        self._span, self._add = span, add
+    add: Callable[[Span], None]
 
     def __enter__(self) -> Fields:
-        span = self._span
-        parent = f"00-{span.trace_id}-{span.id}-{'01' if span.is_sampled else '00'}"
-        if span.state:
-            return ("traceparent", parent), ("tracestate", span.state)
-        return (("traceparent", parent),)
+        flags = "01" if self.is_sampled else "00"
+        parent = "traceparent", f"00-{self.trace_id:032x}-{self.id:016x}-{flags}"
+        return (parent, ("tracestate", self.state)) if self.state else (parent,)
 
     def __exit__(
         self,
@@ -239,20 +243,32 @@ class _UpstreamContext:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._span.is_sampled:
-            self._span.failed = kind is not None
-            self._span.ended_at = _now()
-            self._add(self._span)
+        if self.is_sampled:
+            if kind is not None:
+                name, component = (str(value) for _, value in self.description.attributes)
+                self.description = _upstream(name, component, failed=True)
+            self.ended_at = _now()
+            self.add(self)
 
 
-def _new_trace_id() -> str:
-    """Returns the id of a new trace."""
-    return f"{getrandbits(128) or 1:032x}"
+@lru_cache(512)
+def _request(method: str, route: str, status: int) -> SpanDescription:
+    """Returns the description of a request. *route* and *status* are empty while it runs."""
+    if not route and not status:
+        return SpanDescription(method, (), is_client=False, failed=False)
+    attributes = (
+        ("http.request.method", method),
+        ("http.route", route),
+        ("http.response.status_code", status),
+    )
+    return SpanDescription(f"{method} {route}", attributes, is_client=False, failed=status >= 500)
 
 
-def _new_id() -> str:
-    """Returns the id of a new span."""
-    return f"{getrandbits(64) or 1:016x}"
+@lru_cache(512)
+def _upstream(name: str, component: str, *, failed: bool) -> SpanDescription:
+    """Returns the description of a request to *component* of the upstream store *name*."""
+    attributes = (("headgate.upstream", name), ("headgate.component", component))
+    return SpanDescription(f"upstream {name}", attributes, is_client=True, failed=failed)
 
 
 _now = time.time_ns

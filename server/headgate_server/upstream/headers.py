@@ -64,33 +64,33 @@ def _connection_options(values: tuple[bytes, ...]) -> frozenset[bytes]:
 
 
 def upstream_headers(
-    request: Request, token_headers: tuple[str, ...], identity: dict[str, str]
+    request: Request, own_headers: tuple[str, ...], identity: dict[str, str]
 ) -> list[tuple[str, str]]:
     """Returns the headers of *request* that an upstream store receives, followed by *identity*.
 
     *identity* are the headers by which Headgate names the user and the database. Headers named in
-    *token_headers* are removed: they hold tokens for Headgate.
+    *own_headers* are removed: see `Mount.own_headers`.
     """
-    key = ("forwarded", token_headers)
+    key = ("forwarded", own_headers)
     forwarded: list[tuple[str, str]] | None = request.headers.memo.get(key)
     if forwarded is None:
-        forwarded = _forwarded_headers(request.headers.fields, _normalized_names(token_headers))
+        forwarded = _forwarded_headers(request.headers.fields, _normalized_names(own_headers))
         request.headers.memo[key] = forwarded
     own = (("X-Forwarded-For", request.address), ("X-Request-Id", request.log.id))
     return [*forwarded, *own, *identity.items()]
 
 
 def _forwarded_headers(
-    fields: Sequence[tuple[bytes, bytes]], secrets: frozenset[str]
+    fields: Sequence[tuple[bytes, bytes]], own: frozenset[str]
 ) -> list[tuple[str, str]]:
-    """Returns those of a client's header *fields* that are forwarded: none of *secrets*."""
+    """Returns those of a client's header *fields* that are forwarded: none of *own*."""
     hop_by_hop = _connection_options(
         tuple([value for name, value in fields if name == b"connection"])
     )
     forwarded: list[tuple[str, str]] = []
     for raw_name, raw_value in fields:
         name = _request_name(raw_name)
-        if not name or raw_name in hop_by_hop or (secrets and _normalize_name(name) in secrets):
+        if not name or raw_name in hop_by_hop or (own and _normalize_name(name) in own):
             continue
         try:
             forwarded.append((name, raw_value.decode()))

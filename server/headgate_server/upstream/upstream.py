@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from headgate_server.config.gateway import UpstreamSettings
 from headgate_server.telemetry.logging import log_error, log_info
-from headgate_server.telemetry.tracing import TRACE_HEADERS, Tracing
+from headgate_server.telemetry.tracing import Tracing
 from headgate_server.upstream.connection import Body, Headers
 from headgate_server.upstream.connection_pool import (
     ConnectionPool,
@@ -152,17 +152,17 @@ class Upstream:
     ) -> UpstreamResponse:
         """Sends a request to *component* and returns the response once its head has arrived.
 
-        *target* is the path and query. If an address cannot be reached or its pool is exhausted,
-        the request is sent to the next address. An *idempotent* request is sent to the next address
-        also after a broken connection. An upload that has begun is never sent again.
+        *target* is the path and query. *headers* have none of `Tracing.headers`. If an address
+        cannot be reached or its pool is exhausted, the request is sent to the next address. An
+        *idempotent* request is sent to the next address also after a broken connection. An upload
+        that has begun is never sent again.
 
         Raises ComponentNotConfigured, and the error of an upload. Raises also UpstreamUnreachable,
         UpstreamTimeout, UpstreamProtocolError, PoolExhausted, UpstreamAuthError.
         """
         with self._tracing.upstream(self.name, component) as trace:
             if trace:
-                headers = [pair for pair in headers if pair[0].lower() not in TRACE_HEADERS]
-                headers += trace
+                headers = [*headers, *trace]
             if self._authorization:
                 headers = [*headers, ("Authorization", self._authorization)]
             return await self._send(method, target, headers, body, component, idempotent)

@@ -21,7 +21,7 @@ from headgate_server.telemetry import span_export
 from headgate_server.telemetry.span_collector import collector_options
 from headgate_server.telemetry.span_encoding import encode
 from headgate_server.telemetry.span_export import SpanExport
-from headgate_server.telemetry.tracing import Span, SpanTracing
+from headgate_server.telemetry.tracing import Span, SpanDescription, SpanTracing, trace_id_text
 from support.gateway_fixtures import configured, upstream
 from support.local_server import LocalServer
 from support.recorder_upstream import Heard, Recorder, recorder
@@ -81,7 +81,7 @@ def send(collector: Recorder, *parents: str, failing: bool = False) -> None:
             assert span is not None
             with tracing.upstream("vm", "select"):
                 pass
-            span.finish("/query", 503 if failing else 200)
+            span.finish("GET", "/query", 503 if failing else 200)
     tracing.close()
 
 
@@ -110,43 +110,46 @@ def test_spans_have_their_trace_times_and_attributes(collector: Recorder) -> Non
     }
 
 
-HEX = "0123456789abcdef"
 NUMBERS = st.integers(0, 2**64 - 1)
 
 
 @given(
     st.builds(
         Span,
-        name=st.text() | st.just("x" * 40_000),
-        attributes=st.lists(st.tuples(st.text(), st.text() | st.integers(0, 2**62))).map(tuple),
-        trace_id=st.text(HEX, min_size=32, max_size=32),
-        id=st.text(HEX, min_size=16, max_size=16),
-        parent_id=st.just("") | st.text(HEX, min_size=16, max_size=16),
+        description=st.builds(
+            SpanDescription,
+            name=st.text() | st.just("x" * 40_000),
+            attributes=st.lists(st.tuples(st.text(), st.text() | st.integers(0, 2**62))).map(tuple),
+            is_client=st.booleans(),
+            failed=st.booleans(),
+        ),
+        trace_id=st.integers(1, 2**128 - 1),
+        id=st.integers(1, 2**64 - 1),
+        parent_id=NUMBERS,
         has_remote_parent=st.booleans(),
         is_sampled=st.just(True),
         state=st.text(st.characters(max_codepoint=0x7E)),
-        is_client=st.booleans(),
         started_at=NUMBERS,
         ended_at=NUMBERS,
-        failed=st.booleans(),
     )
 )
 def test_any_span_is_read_back_as_it_was(span: Span) -> None:
     scope = ScopeSpans.FromString(encode(span) * 2)
     found, again = scope.spans
     assert found == again
-    assert found.trace_id.hex() == span.trace_id
-    assert found.span_id.hex() == span.id
-    assert found.parent_span_id.hex() == span.parent_id
-    assert found.name == span.name
+    assert found.trace_id.hex() == trace_id_text(span.trace_id)
+    assert int.from_bytes(found.span_id) == span.id
+    assert int.from_bytes(found.parent_span_id) == span.parent_id
     assert found.trace_state == span.state
     assert found.start_time_unix_nano == span.started_at
     assert found.end_time_unix_nano == span.ended_at
     assert found.flags == (0x301 if span.has_remote_parent else 0x101)
-    assert (found.kind == EncodedSpan.SPAN_KIND_CLIENT) is span.is_client
-    assert (found.status.code == Status.STATUS_CODE_ERROR) is span.failed
+    wanted = span.description
+    assert found.name == wanted.name
+    assert (found.kind == EncodedSpan.SPAN_KIND_CLIENT) is wanted.is_client
+    assert (found.status.code == Status.STATUS_CODE_ERROR) is wanted.failed
     values = [(it.key, it.value.string_value or it.value.int_value) for it in found.attributes]
-    assert values == [(key, value or 0) for key, value in span.attributes]
+    assert values == [(key, value or 0) for key, value in wanted.attributes]
 
 
 def test_a_name_that_is_no_unicode_ends_no_request(collector: Recorder) -> None:

@@ -14,7 +14,13 @@ from headgate_server.config.gateway import (
 )
 from headgate_server.config.settings import Settings
 from headgate_server.telemetry.span_export import tracing
-from headgate_server.telemetry.tracing import NoTracing, Span, SpanTracing, incoming_trace_id
+from headgate_server.telemetry.tracing import (
+    NoTracing,
+    Span,
+    SpanTracing,
+    incoming_trace_id,
+    trace_id_text,
+)
 from support.recorder_upstream import recorder
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -53,7 +59,7 @@ async def get(app: Application, path: str, headers: Mapping[str, str]) -> int:
 class Spans(list[Span]):
     """Keeps the spans of an application."""
 
-    def is_sampled(self, trace_id: str, method: str, parent: tuple[str, bool] | None) -> bool:
+    def is_sampled(self, trace_id: int, method: str, parent: tuple[int, bool] | None) -> bool:
         return parent is None or parent[1]
 
     def add(self, span: Span) -> None:
@@ -103,21 +109,23 @@ def test_a_request_is_two_spans_of_the_clients_trace(tmp_path: Path) -> None:
         status, spans = asyncio.run(traced(store.url, PATH, str(tmp_path / "u.db")))
         assert status == 200
         inner, outer = spans
-        assert (inner.name, outer.name) == ("upstream m", "GET gateway m /prometheus/api/v1/query")
+        route = "gateway m /prometheus/api/v1/query"
+        names = inner.description.name, outer.description.name
+        assert names == ("upstream m", f"GET {route}")
         for span in spans:
-            assert span.trace_id == TRACE
+            assert trace_id_text(span.trace_id) == TRACE
             assert span.started_at <= span.ended_at
             # Spans contain neither the query nor the credentials.
             assert "Secret-1" not in repr(span)
             assert "Toor-1" not in repr(span)
-        assert outer.parent_id == PARENT.split("-")[2]
+        assert f"{outer.parent_id:016x}" == PARENT.split("-")[2]
         assert inner.parent_id == outer.id
-        assert outer.attributes == (
+        assert outer.description.attributes == (
             ("http.request.method", "GET"),
-            ("http.route", "gateway m /prometheus/api/v1/query"),
+            ("http.route", route),
             ("http.response.status_code", 200),
         )
-        assert store.last.all("traceparent") == [f"00-{TRACE}-{inner.id}-01"]
+        assert store.last.all("traceparent") == [f"00-{TRACE}-{inner.id:016x}-01"]
         assert store.last.all("tracestate") == ["a=1"]
 
 
@@ -161,18 +169,18 @@ def test_a_trace_that_the_client_does_not_want_is_only_handed_on(tmp_path: Path)
 )
 def test_an_invalid_context_begins_a_trace(context: str, known: bool) -> None:
     headers = {"traceparent": context}
-    assert (incoming_trace_id(headers) == TRACE) is known
+    assert (trace_id_text(incoming_trace_id(headers)) == TRACE) is known
     spans = Spans()
     with SpanTracing(spans).request(headers, "GET") as span:
         assert span is not None
-        assert (span.trace_id == TRACE) is known
-    assert (spans[0].parent_id != "") is known
+        assert (trace_id_text(span.trace_id) == TRACE) is known
+    assert (spans[0].parent_id != 0) is known
 
 
 def test_a_store_that_fails_is_a_span_that_failed(tmp_path: Path) -> None:
     status, spans = asyncio.run(traced("http://127.0.0.1:1", PATH, str(tmp_path / "u.db")))
     assert status == 502
-    assert [span.failed for span in spans] == [True, True]
+    assert [span.description.failed for span in spans] == [True, True]
 
 
 def test_requests_at_the_same_time_have_spans_of_their_own() -> None:
@@ -185,14 +193,14 @@ def test_requests_at_the_same_time_have_spans_of_their_own() -> None:
             await asyncio.sleep(0)
             with tracing.upstream(name, ""):
                 await asyncio.sleep(0)
-            span.finish(name, 200)
+            span.finish("GET", name, 200)
 
     async def all_requests() -> None:
         await asyncio.gather(*(request(str(number)) for number in range(20)))
 
     asyncio.run(all_requests())
-    outer = {span.id: span.name for span in spans if not span.is_client}
-    inner = {span.parent_id: span.name for span in spans if span.is_client}
+    outer = {it.id: it.description.name for it in spans if not it.description.is_client}
+    inner = {it.parent_id: it.description.name for it in spans if it.description.is_client}
     assert {name.removeprefix("GET ") for name in outer.values()} == set(map(str, range(20)))
     assert {id: f"GET {name.removeprefix('upstream ')}" for id, name in inner.items()} == outer
 
