@@ -1,11 +1,17 @@
 """Mimir, Loki, Prometheus, Pyroscope behind Headgate: the component and tenant of each request."""
 
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from headgate_server.config.gateway import UpstreamSettings
+from headgate_server.gateway.route_table import load_route_table
+from headgate_server.upstream.adapters import ADAPTERS
+from headgate_server.upstream.tenant_store import TenantStoreAdapter
 from support.gateway_fixtures import ANN, BOB, TWO, configured, upstream
 from support.recorder_upstream import Recorder, recorder
 from support.servers import ROOT, Server
@@ -64,6 +70,8 @@ ROUTES = [
     ("mimir", "GET", "/all_user_stats", "ADMIN", "distributor"),
     ("mimir", "GET", "/multitenant_alertmanager/status", "ADMIN", "alertmanager"),
     ("mimir", "GET", "/config", "ADMIN", "query-frontend"),
+    ("mimir", "GET", "/ruler/ring", "ADMIN", "ruler"),
+    ("mimir", "POST", "/compactor/ring", "ADMIN", "compactor"),
     ("mimir", "GET", "/debug/pprof/", None, ""),
     ("mimir", "GET", "/api/v1/push", None, ""),
     ("mimir", "GET", "/prometheus/api/v1/query/", None, ""),
@@ -79,18 +87,39 @@ ROUTES = [
     ("loki", "GET", "/loki/api/v1/delete", "READ", "compactor"),
     ("loki", "POST", "/loki/api/v1/delete", "ALL", "compactor"),
     ("loki", "POST", "/flush", "ADMIN", "distributor"),
+    ("loki", "GET", "/loki/api/v1/status/buildinfo", "READ", "query-frontend"),
+    ("loki", "GET", "/ruler/ring", "ADMIN", "ruler"),
+    ("loki", "GET", "/config", "ADMIN", "query-frontend"),
+    ("loki", "POST", "/compactor/ring", "ADMIN", "compactor"),
     ("loki", "GET", "/loki/api/v1/nope", None, ""),
     ("prometheus", "POST", "/api/v1/write", "WRITE", "distributor"),
     ("prometheus", "GET", "/api/v1/query", "READ", "query-frontend"),
+    ("prometheus", "GET", "/api/v1/metadata", "READ", "query-frontend"),
+    ("prometheus", "POST", "/api/v1/read", "READ", "query-frontend"),
+    ("prometheus", "GET", "/api/v1/rules", "READ", "ruler"),
     ("prometheus", "POST", "/api/v1/admin/tsdb/snapshot", "ADMIN", "query-frontend"),
     ("pyroscope", "POST", "/ingest", "WRITE", "distributor"),
     ("pyroscope", "GET", "/pyroscope/render", "READ", "query-frontend"),
     ("pyroscope", "POST", "/querier.v1.QuerierService/Series", "READ", "query-frontend"),
+    ("pyroscope", "POST", "/settings.v1.SettingsService/Set", "ALL", "query-frontend"),
+    ("pyroscope", "GET", "/config", "ADMIN", "query-frontend"),
 ]
+TENANT_STORES = [kind for kind, it in ADAPTERS.items() if issubclass(it, TenantStoreAdapter)]
+
+
+@pytest.mark.parametrize("kind", TENANT_STORES)
+def test_each_route_of_a_store_with_tenants_has_a_row_here(kind: str) -> None:
+    settings = UpstreamSettings("store", kind, urls=("http://store",))
+    table, file = load_route_table(settings), files("headgate_server.gateway") / "routes"
+    rows = [row for row in ROUTES if row[0] == kind and row[3] is not None]
+    matches = [table.match(method, path) for _, method, path, _, _ in rows]
+    covered = {match[0] for match in matches if match is not None}
+    routes = tomllib.loads((file / f"{kind}.toml").read_text("utf-8"))["route"]
+    assert [route for route in routes if covered.isdisjoint(route["paths"])] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", ["mimir", "loki", "prometheus", "pyroscope"], indirect=True)
+@pytest.mark.parametrize("world", TENANT_STORES, indirect=True)
 def test_each_route_needs_what_it_needs_and_reaches_its_part(
     world: World, request: pytest.FixtureRequest
 ) -> None:
