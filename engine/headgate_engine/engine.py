@@ -28,6 +28,7 @@ from headgate_engine.model.principal import Principal
 from headgate_engine.model.result import Result, Results, Series
 from headgate_engine.model.session import SessionLimits
 from headgate_engine.model.user import check_username
+from headgate_engine.no_op import run_as_no_op
 from headgate_engine.passwords import Passwords
 from headgate_engine.queries import (
     show_databases,
@@ -237,7 +238,8 @@ class Engine(Authentication, Administration):
                 raise DatabaseRequired
             check_answerable(statement)
             raise NoUpstream
-        self.store.transact(job.change, job.audit)
+        if not self.run_as_no_op(job):
+            self.store.transact(job.change, job.audit)
         return ()
 
     def pending_transaction(
@@ -255,6 +257,14 @@ class Engine(Authentication, Administration):
         if make is None:
             return None
         return PendingTransaction(make, audit_entry(principal, address, statement))
+
+    def run_as_no_op(self, job: PendingTransaction) -> bool:
+        """Runs the change of *job* if it writes nothing, without a transaction.
+
+        Returns False if it has to write: then nothing was done. Raises what the change raises, such
+        as UserNotFound.
+        """
+        return run_as_no_op(job.change, self.store)
 
     def _create_user(self, statement: CreateUser, audit: Audit, first: bool) -> None:
         """Creates the user of *statement*, unless it exists with this password and admin flag.

@@ -85,6 +85,18 @@ class ParseCache:
                 for statement in cached:
                     on_statement(statement)
             return cached
+        return self.parse_new(text, on_statement)
+
+    def parse_new(
+        self, text: str, on_statement: StatementCallback | None = None
+    ) -> tuple[Statement, ...]:
+        """Returns the statements of *text*, for which `cached` has returned None.
+
+        *on_statement* is called with each statement before the next one is parsed.
+
+        Raises:
+            ParseError: *text* is invalid or exceeds the limits.
+        """
         statements = self._parse(text, on_statement)
         if len(text) <= _MAX_TEXT_CHARS and not any(map(has_secret, statements)):
             self._templates.add(text, statements)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from lark import Token
 
-from headgate_grammar.text.keywords import is_keyword
+from headgate_grammar.text.keywords import KEYWORDS
 from headgate_grammar.text.quoting import unescape
 
 # The order matters: digits followed by a letter begin a duration, valid or not (`1x`).
@@ -29,6 +29,7 @@ _TOKEN = re.compile(
 )
 # White space or a comment. No token holds NUL: InfluxDB ends a text there, or skips it.
 BLANK = re.compile(r"[ \t\n]+|--[^\n\0]*+\n?|/\*[^*\0]*+(?:\*(?!/)[^*\0]*+)*+\*/")
+_BLANK_STARTS = frozenset(" \t\n-/")
 _REGEX = re.compile(r"/([^/\\\n\0]*+(?:\\/?[^/\\\n\0]*+)*+)/")
 _VALID_QUOTED = {
     "'": re.compile(r"""[^'\\\n\0]*+(?:\\[n\\"'][^'\\\n\0]*+)*+"""),
@@ -64,17 +65,18 @@ def scan(
     At each `/`, *regex_follows* is called with the token before the `/`, or None. It returns True
     if the `/` begins a regular expression, and False if the `/` is a division.
     """
-    position = 0
+    position, end = 0, len(text)
     previous: Token | None = None
     before: Token | None = None
-    while position < len(text):
-        if blank := BLANK.match(text, position):
+    while position < end:
+        first = text[position]
+        if first in _BLANK_STARTS and (blank := BLANK.match(text, position)):
             if previous is not None and previous.type == "CAST":
                 # A blank between `::` and its type is an error. InfluxDB's message shows the blank.
                 yield Token("BLANK", blank[0], start_pos=position, end_pos=blank.end())
             position = blank.end()
             continue
-        if text[position] == "/" and _may_be_regex(position, previous) and regex_follows(previous):
+        if first == "/" and _may_be_regex(position, previous) and regex_follows(previous):
             token = _regex(text, position)
         else:
             match = _TOKEN.match(text, position)
@@ -96,8 +98,8 @@ def scan(
 def _token(match: re.Match[str]) -> Token:
     kind, value = match.lastgroup or "", match[0]
     match kind:
-        case "WORD":
-            kind = value.upper() if is_keyword(value) else "IDENT"
+        case "WORD":  # of ASCII letters, as the keywords
+            kind = word if (word := value.upper()) in KEYWORDS else "IDENT"
         case "STRING":
             value = unescape(value[1:-1])
         case "QUOTED":
@@ -108,7 +110,8 @@ def _token(match: re.Match[str]) -> Token:
             value = "$" + unescape(value[2:-1])
         case "SYMBOL":
             kind = SYMBOLS.get(value, value)
-    return Token(kind, value, start_pos=match.start(), end_pos=match.end())
+    # By position: names take as long as the rest. They are the lines and columns, unused here.
+    return Token(kind, value, match.start(), None, None, None, None, match.end())
 
 
 def _dropped_word(text: str, word: re.Match[str]) -> Token:

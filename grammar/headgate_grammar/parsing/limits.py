@@ -1,5 +1,6 @@
 """Limits on the length, depth and cost of InfluxQL texts, which protect the parser."""
 
+import math
 import re
 from dataclasses import dataclass
 from math import prod
@@ -48,22 +49,45 @@ class LimitChecker:
         self._text = text
         self._limits = limits
         self._statement_start = 0  # the offset of the current statement
-        self._number = 1
+        self._statements = 1
         self._parameter_chars = self._all_parameter_chars = self._regex_instructions = (
             self._tokens
         ) = 0
+        self._max_chars = limits.statement_chars or math.inf
+        self._max_tokens = limits.tokens or math.inf
+        self._max_statements = limits.statements or math.inf
 
     def check(self, token: Token) -> None:
         """Counts *token*, the next token of the text.
 
         Raises ParseError if the text up to and including *token* exceeds a limit.
         """
-        limits = self._limits
         start, end = token.start_pos or 0, token.end_pos or 0
-        # A bound value may be longer than the name of its parameter.
-        extra_chars = max(0, len(token) - (end - start))
-        self._parameter_chars += extra_chars
-        self._all_parameter_chars += extra_chars
+        if len(token) > end - start:  # a bound value is longer than the name of its parameter
+            extra_chars = len(token) - (end - start)
+            self._parameter_chars += extra_chars
+            self._all_parameter_chars += extra_chars
+        self._tokens += 1
+        if (
+            self._max_chars < end - self._statement_start + self._parameter_chars
+            or self._all_parameter_chars
+            or self._tokens > self._max_tokens
+            or self._statements > self._max_statements
+        ):
+            self._check_sizes(token, end)
+        match token.type:
+            case "REGEX":
+                self._regex_instructions += _regex_instructions(token)
+                if 0 < self._limits.regex_instructions < self._regex_instructions:
+                    self._fail("too many or too large regular expressions", token)
+            case "SEMICOLON":
+                self._statement_start = start + 1
+                self._statements += 1
+                self._parameter_chars = 0
+
+    def _check_sizes(self, token: Token, end: int) -> None:
+        """Raises ParseError if the text up to *end*, where *token* ends, is too large."""
+        limits = self._limits
         if 0 < limits.statement_chars < end - self._statement_start + self._parameter_chars:
             self._fail(f"statement longer than {limits.statement_chars} characters", token)
         if 0 < limits.statement_chars * _MAX_PARAMETERS_FACTOR < self._all_parameter_chars:
@@ -72,19 +96,10 @@ class LimitChecker:
                 f" {limits.statement_chars * _MAX_PARAMETERS_FACTOR} characters",
                 token,
             )
-        self._tokens += 1
         if 0 < limits.tokens < self._tokens:
             self._fail(f"query of more than {limits.tokens} words, values and signs", token)
-        if limits.statements and self._number > limits.statements:
+        if 0 < limits.statements < self._statements:
             self._fail(f"more than {limits.statements} statements", token)
-        if token.type == "REGEX":
-            self._regex_instructions += _regex_instructions(token)
-            if 0 < limits.regex_instructions < self._regex_instructions:
-                self._fail("too many or too large regular expressions", token)
-        elif token.type == "SEMICOLON":
-            self._statement_start = start + 1
-            self._number += 1
-            self._parameter_chars = 0
 
     def _fail(self, why: str, token: Token) -> None:
         raise ParseError(why, *position(self._text, token))

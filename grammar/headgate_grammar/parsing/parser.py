@@ -38,6 +38,8 @@ _WHITE_SPACE = re.compile(r"[ \t\n]*")
 # Names that are keywords only where the grammar expects them.
 _SOFT_KEYWORDS = {"fill": "FILL", "tz": "TZ", "verbose": "VERBOSE"}
 _SOFT_WORDS = frozenset({*_SOFT_KEYWORDS.values(), "FUTURE", "PAST"})
+_PARENTHESES = frozenset({"LPAR", "RPAR", "CALL_PAREN"})
+_RETYPED = frozenset({"BOUND", "IDENT", *NEW_SIGNS})
 
 
 StatementCallback = Callable[[Statement], None]
@@ -188,20 +190,25 @@ class _Parse:
         )
 
     def _feed_all(self) -> None:
+        check_limits, append = self._limit_checker.check, self.tokens.append
+        feed = self._parser.parser_state.feed_token
         for token in scan(self._text, self._regex_follows):
-            self._feed(self._retype(token))
-
-    def _feed(self, token: Token) -> None:
-        self._check_depth(token)
-        self._limit_checker.check(token)
-        self.tokens.append(token)
-        if token.type == "BADREGEX":
-            raise ParseError("bad regex: ", *position(self._text, token))
-        if token.type == "SEMICOLON":
-            self._end(token)
-            self._parser = _LARK.parse_interactive()
-        else:
-            self._parser.feed_token(token)
+            type = token.type
+            if type in _RETYPED:
+                token = self._retype(token)
+                type = token.type
+            if type in _PARENTHESES or self._levels:
+                self._check_depth(token)
+            check_limits(token)
+            append(token)
+            if type == "BADREGEX":
+                raise ParseError("bad regex: ", *position(self._text, token))
+            if type == "SEMICOLON":
+                self._end(token)
+                self._parser = _LARK.parse_interactive()
+                feed = self._parser.parser_state.feed_token
+            else:
+                feed(token)
 
     def _check_depth(self, token: Token) -> None:
         """Updates the nesting depth for *token*. Raises ParseError if it exceeds `MAX_DEPTH`.

@@ -70,12 +70,15 @@ async def query(
         return _accepted_response(encoder)
     if _is_chunked(request, fields):
         return await _chunked_response(execution, encoder)
+    authorized: Principal | None = None
     if prepared is not None and prepared.cached and _is_in_batch(principal):
-        if (response := _cached_response(execution, prepared, encoder)) is not None:
-            return response
-    if prepared is not None:
+        found = _cached_response(execution, prepared, encoder)
+        if isinstance(found, Response):
+            return found
+        authorized = found
+    elif prepared is not None:
         await context.user_loader.prefetch(principal, prepared.statements)
-    return await _single_document(execution, encoder)
+    return await _single_document(execution, encoder, authorized)
 
 
 async def run_statement(
@@ -119,12 +122,12 @@ def _is_in_batch(principal: Principal) -> bool:
 
 def _cached_response(
     execution: QueryExecution, prepared: PreparedQuery, encoder: ResultEncoder
-) -> Response | None:
+) -> Response | Principal:
     """Returns the response to *prepared*, from the cache or by execution. Call it in a batch.
 
     Executes the statements only if all of them are cheap and only read. If they succeed, caches the
-    response until the user store changes. Otherwise authorizes the statements and returns None: the
-    caller executes them.
+    response until the user store changes. Otherwise returns the principal that was authorized for
+    the statements: the caller executes them.
     """
     executor, request, principal = execution.executor, execution.request, execution.principal
     with executor.store.snapshot() as snapshot:
@@ -142,7 +145,7 @@ def _cached_response(
             responses.put_denial(error)
             raise
         if not execution.runs_inline():
-            return None
+            return current
         response = _execute(execution, encoder, current)
         if not request.log.error:
             responses.put(response)
@@ -213,10 +216,16 @@ async def _run_with_upstream(
         return await ForwardedResponse(forwarded).build()
 
 
-async def _single_document(execution: QueryExecution, encoder: ResultEncoder) -> Response:
-    """Executes the query, and returns all results in one document."""
-    if execution.parses_inline():
-        principal = execution.authorize()
+async def _single_document(
+    execution: QueryExecution, encoder: ResultEncoder, authorized: Principal | None = None
+) -> Response:
+    """Executes the query, and returns all results in one document.
+
+    *authorized* is the principal that was authorized for the query in this iteration of the event
+    loop, or None.
+    """
+    if authorized is not None or execution.parses_inline():
+        principal = authorized or execution.authorize()
         if (pending_change := execution.pending_change(principal)) is not None:
             content = encoder.encode_results([await execution.commit(pending_change)])
             return _encode_response(content, encoder, gzip=_gzip(execution))

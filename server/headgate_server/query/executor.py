@@ -114,14 +114,14 @@ class QueryExecution:
         return self.parsed_statements
 
     def _parse_short_text(self, check: Callable[[Statement], None]) -> Sequence[Statement]:
-        """Parses the query's text, which must be cheap to parse, and returns its statements.
+        """Parses the query's text, which is short and not cached, and returns its statements.
 
         If the text is invalid, first calls *check* with each statement that stands before the
         error in the text. An error of *check* then takes the place of the ParseError.
         """
         found: list[Statement] = []
         try:
-            return self.executor.engine.parse(self.text, None, found.append)
+            return self.executor.engine.parse.parse_new(self.text, found.append)
         except ParseError:
             for statement in found:
                 check(statement)
@@ -244,12 +244,15 @@ class QueryExecution:
     async def commit(self, change: PendingTransaction) -> StatementResult:
         """Commits *change*, and returns the result of its statement when the change is durable.
 
+        A change that writes nothing is complete at once.
+
         Raises Overloaded.
         """
         self.count_cache_lookup()
         (statement,) = self.parsed_statements
         try:
-            await self.executor.group_commit.commit(change)
+            if not self.executor.engine.run_as_no_op(change):
+                await self.executor.group_commit.commit(change)
         except StatementError as error:
             return self.statement_result(0, Result(statement, error=str(error)))
         return self.statement_result(0, Result(statement))
