@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from time import perf_counter
 
 import httptools
 from starlette.types import ASGIApp
@@ -24,9 +25,10 @@ from headgate_server.telemetry.metrics import Metrics
 
 # Requests of one read that are answered without ASGI, before other connections have their turn.
 _MAX_BATCHED_REQUESTS_PER_READ = 4
-# The largest head that leaves its fields for the next request of the connection.
-_MAX_KEPT_HEAD_BYTES = 1 << 10
-_KEPT_HEAD_SECONDS = 5.0
+# The largest request of which the connection keeps the bytes and the header fields, to compare them
+# with the next; then how long an idle connection keeps them.
+_MAX_KEPT_BYTES = 1 << 10
+_KEPT_SECONDS = 5.0
 
 
 class Connection(RequestReader):
@@ -57,6 +59,8 @@ class Connection(RequestReader):
         self._final_status = 0  # the status of the final response
         self._last_headers: Headers | None = None  # most clients send the same in each request
         self._pending_request: ParsedRequest | None = None  # in the batch, not answered yet
+        # The bytes of the last read and its request, if it was one whole and short request.
+        self._last_read: tuple[bytes, ParsedRequest] | None = None
 
     @property
     def _application(self) -> ASGIApp:
@@ -86,13 +90,13 @@ class Connection(RequestReader):
         self._queued.clear()
 
     def check_deadlines(self, now: float) -> None:
-        """Ends the connection after a deadline. Drops the kept header fields of an idle one.
+        """Ends the connection after a deadline. Drops the kept request of an idle one.
 
-        The fields may contain a password. *now* is the current time by the loop's clock.
+        It may contain a password. *now* is the current time by the loop's clock.
         """
         super().check_deadlines(now)
-        if self._last_active is None or now - self._last_active > _KEPT_HEAD_SECONDS:
-            self._last_headers = None
+        if self._last_active is None or now - self._last_active > _KEPT_SECONDS:
+            self._last_headers = self._last_read = None
 
     def eof_received(self) -> bool:
         """Handles the end of the client's input: ends the connection after a response in progress.
@@ -122,6 +126,33 @@ class Connection(RequestReader):
         if self._ignore_input:
             return
         self._batch_quota = _MAX_BATCHED_REQUESTS_PER_READ
+        last = self._last_read
+        if last is not None and data == last[0] and self._repeats(last[1]):
+            return
+        is_start, self._begun = not self._reading, 0
+        self._parse(data)
+        request = self._pending_request
+        is_whole = is_start and self._begun == 1 and not self._reading
+        if is_whole and request is not None and request.keep_alive and len(data) <= _MAX_KEPT_BYTES:
+            self._last_read = data, request
+        elif last is not None:
+            self._last_read = None
+
+    def _repeats(self, request: ParsedRequest) -> bool:
+        """Puts *request* into the batch once more, as its bytes were received again.
+
+        Many clients repeat one request, such as a health check, and need it parsed only once.
+        Returns False if the new request must not be answered in the batch.
+        """
+        self._answer_pending()
+        if self._ignore_input or self._queued or self.flow.write_paused or self._busy():
+            return False
+        request.completed_at = perf_counter()
+        self._batchable = True
+        self._add_to_batch(request)
+        return True
+
+    def _parse(self, data: bytes) -> None:
         self._unparsed_bytes += len(data)
         try:
             self._feed(data)
@@ -242,15 +273,15 @@ class Connection(RequestReader):
         """The header fields that the server adds to every response."""
         return self._state.default_fields
 
-    def _add_to_batch(self) -> None:
+    def _complete_batchable(self) -> None:
         """Puts the received request into the batch."""
         method = self._parser.get_method().decode("ascii")
         keep = self._version != "1.0" and self._parser.should_keep_alive()
         headers = self._last_headers
         if headers is None or headers.fields != self.headers:
             headers = Headers(self.headers)
-            self._last_headers = headers if self._head_size <= _MAX_KEPT_HEAD_BYTES else None
-        self._pending_request = ParsedRequest(
+            self._last_headers = headers if self._head_size <= _MAX_KEPT_BYTES else None
+        request = ParsedRequest(
             method,
             self.url,
             headers,
@@ -260,8 +291,12 @@ class Connection(RequestReader):
             self._take_body(),
             relayed_client=self._relayed_client,
         )
-        self._deadline = self._deadline_after(self._limits.idle)
         self._release_head()
+        self._add_to_batch(request)
+
+    def _add_to_batch(self, request: ParsedRequest) -> None:
+        self._pending_request = request
+        self._deadline = self._deadline_after(self._limits.idle)
         self._batch.add(self)
 
     def _answer_pending(self) -> None:

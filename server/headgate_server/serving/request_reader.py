@@ -53,6 +53,7 @@ class RequestReader(TimeoutProtocol):
     _body = b""  # of a request that may be answered in the batch
     _relayed_client: str | None = None
     _batch_quota = 0  # requests of the current read that may still go into the batch
+    _begun = 0  # requests that began in the current read
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class RequestReader(TimeoutProtocol):
 
     def on_message_begin(self) -> None:
         """Answers a request that is still in the batch, then resets the reader for a new one."""
+        self._begun += 1
         self._answer_pending()
         self._release_head()
         self._expects_continue = False
@@ -243,7 +245,7 @@ class RequestReader(TimeoutProtocol):
         self._reading = False
         self._in_head = True
         if self._batchable:
-            self._add_to_batch()
+            self._complete_batchable()
         else:
             self._complete_request()
 
@@ -274,7 +276,7 @@ class RequestReader(TimeoutProtocol):
         """Answers this connection's request in the batch now."""
         raise NotImplementedError
 
-    def _add_to_batch(self) -> None:
+    def _complete_batchable(self) -> None:
         """Puts the received request into the batch."""
         raise NotImplementedError
 

@@ -8,6 +8,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headgate_server.api.delivery import to_request
 from headgate_server.http.parsed_request import ParsedRequest
@@ -51,7 +53,10 @@ class Line(asyncio.Transport):
 
 
 class Application:
-    """Answers with the URL. /broken ends the connection; /later and /asgi have to wait."""
+    """Answers with the URL. /broken ends the connection; /later and /asgi have to wait.
+
+    `done` has the URL of each request, with its body after it.
+    """
 
     def __init__(self) -> None:
         self.done: list[bytes] = []
@@ -67,13 +72,17 @@ class Application:
     def _answer(self, request: ParsedRequest) -> BatchAnswer:
         url = request.url
         if url.partition(b"?")[0] in (b"/later", b"/asgi"):
-            return Rest(self, to_request(request, None).scope)
-        self.done.append(url)
+            return Rest(self, to_request(request, None).scope, request.body)
+        self.done.append(url + request.body)
         return b"<" + url + b">" if url != b"/broken" else b""
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        path = scope["raw_path"]
-        self.done.append(path)
+    async def __call__(self, scope: Any, receive: Any, send: Any, body: bytes = b"") -> None:
+        path, is_complete = scope["raw_path"], False
+        while not is_complete:
+            message = await receive()
+            body += message.get("body", b"")
+            is_complete = not message.get("more_body")
+        self.done.append(path + body)
         headers = [(b"content-length", b"%d" % len(path))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": path})
@@ -82,12 +91,12 @@ class Application:
 class Rest:
     """The rest of a request that has to wait: *application* answers it."""
 
-    def __init__(self, application: Application, scope: Any) -> None:
+    def __init__(self, application: Application, scope: Any, body: bytes) -> None:
         self.scope, self.context = scope, copy_context()
-        self._application = application
+        self._application, self._body = application, body
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._application(scope, receive, send)
+        await self._application(scope, receive, send, self._body)
 
 
 def run(steps: Callable[[Connection, Line], Awaitable[None]]) -> list[bytes]:
@@ -177,10 +186,81 @@ def test_an_idle_connection_keeps_no_login() -> None:
         await some_turns()
         connection.check_deadlines(now + 1)
         assert connection._last_headers is not None
+        assert connection._last_read is not None
         connection.check_deadlines(now + 10)
         assert connection._last_headers is None
+        assert connection._last_read is None
 
     run(steps)
+
+
+def post(url: str, body: str) -> bytes:
+    return f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+# Each with the URL and the body that the application receives.
+REQUESTS: list[tuple[bytes, bytes]] = [
+    (get("/a"), b"/a"),
+    (get("/b"), b"/b"),
+    (get("/later"), b"/later"),
+    (b"\r\n" + get("/a"), b"/a"),
+    (b"GET http://x/asgi HTTP/1.1\r\nHost: x\r\n\r\n", b"/asgi"),
+    (b"GET /a HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", b"/a"),
+    (post("/a", "one"), b"/aone"),
+    (post("/a", "two"), b"/atwo"),
+    (post("/later", "one"), b"/laterone"),
+    (
+        b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\non\r\n1\r\ne\r\n0\r\n\r\n",
+        b"/aone",
+    ),
+]
+
+
+@given(st.data(), st.lists(st.sampled_from(REQUESTS), min_size=2, max_size=8))
+def test_every_request_is_answered_once_however_its_bytes_arrive(
+    data: st.DataObject, requests: list[tuple[bytes, bytes]]
+) -> None:
+    """Also if the bytes of a read are those of the read before, in the middle of a request."""
+    sent = b"".join(request for request, _ in requests)
+    bounds = [0]
+    for request, _ in requests:
+        bounds.append(bounds[-1] + len(request))
+    at_bounds = st.lists(st.sampled_from(bounds)) | st.just(bounds)
+    cuts = data.draw(st.tuples(at_bounds, st.lists(st.integers(0, len(sent)), max_size=4)))
+    places = sorted({0, len(sent), *cuts[0], *cuts[1]})
+    pauses = data.draw(st.lists(st.booleans(), min_size=len(places), max_size=len(places)))
+
+    async def steps(connection: Connection, line: Line) -> None:
+        for start, end, pause in zip(places, places[1:], pauses, strict=False):
+            connection.data_received(sent[start:end])
+            if pause:
+                await some_turns()
+        for _ in requests:
+            await some_turns()
+
+    assert run(steps) == [done for _, done in requests]
+
+
+@pytest.mark.parametrize("first", [b"GET /a HTTP/1.1\r\nHost: x\r\n", b"GET /a HTT"])
+def test_a_read_that_equals_the_last_request_may_be_a_part_of_another(first: bytes) -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        for read in (get("/b"), first, get("/b")):
+            connection.data_received(read)
+            await some_turns()
+        assert line.sent.startswith(b"</b>HTTP/1.1 400 ")
+
+    assert run(steps) == [b"/b"]
+
+
+def test_a_repeated_request_behind_a_broken_one_is_not_done() -> None:
+    async def steps(connection: Connection, line: Line) -> None:
+        connection.data_received(get("/broken"))
+        connection.data_received(get("/broken"))
+        await some_turns()
+        assert line.closed
+
+    assert run(steps) == [b"/broken"]
 
 
 LARGE = 100_000
