@@ -28,7 +28,7 @@ _CORS_HEADERS = to_raw_headers(
     }
 )
 _MAX_ERROR_BYTES = 1024
-_REFUSED = (401, 403)
+_REFUSED = (401, 403, 404)
 # RFC 9110, section 5.5: a field value has no control character but a tab.
 _WITHOUT_CONTROLS = bytes(
     0x20 if (byte < 0x20 and byte != 0x09) or byte == 0x7F else byte for byte in range(256)

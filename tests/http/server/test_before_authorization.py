@@ -101,17 +101,14 @@ class Slow(ParseCache):
     def cached(self, text: str) -> None:
         """Returns None, so that each text is parsed."""
 
-    def __call__(
-        self,
-        text: str,
-        parameters: Mapping[str, object] | None = None,
-        each: Callable[[Statement], None] | None = None,
+    def parse_new(
+        self, text: str, on_statement: Callable[[Statement], None] | None = None
     ) -> tuple[Statement, ...]:
         with self.changed:
             self.begun.append(text.rpartition(" ")[2])
             self.changed.notify_all()
         assert self.go.wait(20)
-        return super().__call__(text, parameters, each)
+        return super().parse_new(text, on_statement)
 
     def reached(self, count: int) -> bool:
         with self.changed:
