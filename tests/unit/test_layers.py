@@ -15,9 +15,9 @@ LAYERS = {
         query validation configured_engine server_status prepared_store app_context api console
         application serving""",
     "engine/headgate_engine": """errors model unsupported_sources
-        required_privileges passwords stores changes statement_changes no_op linking provisioning queries
-        administration audit_entry audit_filter authorization accounts authentication engine
-        async_engine declared_state explanation testing version""",
+        required_privileges passwords stores changes statement_changes no_op linking provisioning
+        queries administration audit_entry audit_filter authorization accounts authentication
+        engine async_engine declared_state explanation testing version""",
     "grammar/headgate_grammar": "generational_cache text ast parsing tools",
 }
 PACKAGES = (*LAYERS, "shell/headgate_shell", "shell/headgate")
