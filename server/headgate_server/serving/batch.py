@@ -102,10 +102,12 @@ class Batch:
 
     def _flush(self) -> None:
         waiting, self._pending = self._pending, []
+        buffer = write_buffer()
+        buffer.delay_until_flush()
         try:
             self.run(waiting)
         finally:
-            write_buffer().flush()
+            buffer.flush()
 
     def run(self, connections: Sequence[PendingConnection]) -> None:
         """Answers the waiting requests of *connections* now. Skips those without a request."""

@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from types import TracebackType
 
 import apsw
 
@@ -96,16 +96,32 @@ def open_error(path: Path, error: apsw.Error) -> StoreError:
     return StoreError(f"cannot open store {path}: {reason}")
 
 
-@contextmanager
-def refusing(step: str) -> Iterator[None]:
+class _Refusing:
+    """The context that `refusing` returns. It has no state, so that one object serves all."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+
+    def __enter__(self) -> None:
+        """Does nothing."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, StoreError | OSError | apsw.Error):
+            raise unavailable(self._step, error) from None
+
+
+@cache
+def refusing(step: str) -> _Refusing:
     """Returns a context that turns StoreError, OSError and apsw.Error into StoreUnavailable.
 
-    The text of the StoreUnavailable names *step*, a verb such as `read`.
+    The text of the StoreUnavailable names *step*, a verb such as `read`. There are few of them.
     """
-    try:
-        yield
-    except (StoreError, OSError, apsw.Error) as error:
-        raise unavailable(step, error) from None
+    return _Refusing(step)
 
 
 def unavailable(step: str, error: Exception) -> StoreUnavailable:
