@@ -28,7 +28,7 @@ _CORS_HEADERS = to_raw_headers(
     }
 )
 _MAX_ERROR_BYTES = 1024
-_REFUSED = (401, 403, 404)
+_REFUSED = (400, 401, 403, 404)
 # RFC 9110, section 5.5: a field value has no control character but a tab.
 _WITHOUT_CONTROLS = bytes(
     0x20 if (byte < 0x20 and byte != 0x09) or byte == 0x7F else byte for byte in range(256)
@@ -143,7 +143,13 @@ class ResponseBuilder:
         """
         content = encoder.encode_error(text)
         key = (error_status.status, encoder.media_type, content)
-        cacheable = error_status.status in _REFUSED and not error_status.headers and not by_session
+        cacheable = (
+            error_status.status in _REFUSED
+            and not error_status.headers
+            and not by_session
+            # The text of a syntax error may show a password.
+            and (error_status.status != 400 or not error_status.prefix)
+        )
         if cacheable and (found := self._refusals.get(key)):
             return found
         headers = to_raw_headers(error_status.headers) + content_headers(encoder.media_type)
