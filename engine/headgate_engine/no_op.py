@@ -6,7 +6,7 @@ Such a change needs no transaction: it does not wait for the store's writers or 
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
-from headgate_engine.errors import StoreUnavailable
+from headgate_engine.errors import StatementError, StoreUnavailable
 from headgate_engine.stores.base import Store, Tx
 
 
@@ -15,10 +15,7 @@ class _WriteRequired(Exception):
 
 
 class _Reads:
-    """The reads of users and databases that a transaction on *store* would make now.
-
-    All other methods of `Tx` raise _WriteRequired.
-    """
+    """The reads of users and databases in *store*. Other methods of `Tx` raise _WriteRequired."""
 
     def __init__(self, store: Store) -> None:
         self.user, self.database = store.user, store.database
@@ -34,14 +31,20 @@ def _require_write(*_: object, **__: object) -> NoReturn:
 def run_as_no_op(change: Callable[[Tx], Any], store: Store) -> bool:
     """Runs *change* if it writes nothing to *store*. Returns False if it has to write.
 
-    Then nothing was done, and the caller runs *change* in a transaction. Returns False also if the
-    store's reads may be older than its newest change, as in a store of several machines. Raises
-    what *change* raises.
+    Then nothing was done, and the caller runs *change* in a transaction. Returns False also if what
+    *change* has read may be unacknowledged: see `Store.is_acknowledged`. Raises what *change*
+    raises.
     """
-    if store.condition() is not None:
-        return False
     try:
-        change(cast(Tx, _Reads(store)))
+        try:
+            change(cast(Tx, _Reads(store)))
+        except StoreUnavailable:
+            return False
+        except StatementError:
+            # Of a user or a database that another process may still read.
+            if not store.is_acknowledged():
+                return False
+            raise
+        return store.is_acknowledged()
     except (_WriteRequired, StoreUnavailable):
         return False
-    return True

@@ -190,6 +190,13 @@ class Store(AccountReads, IdentityReads, Protocol):
         """Returns how current the store's reads are, or None for a store on this machine."""
         ...
 
+    def is_acknowledged(self) -> bool:
+        """Returns whether all processes read every committed change. Raises StoreUnavailable.
+
+        A store of several machines always returns False.
+        """
+        ...
+
     def size(self) -> StoreSize | None:
         """Returns how large the store is, or None if it is in memory. Raises StoreUnavailable."""
         ...

@@ -206,6 +206,10 @@ class MemoryStore(LocalStore):
     def export(self) -> None:
         """Does nothing: a store in memory has no audit file."""
 
+    def is_acknowledged(self) -> bool:
+        """Returns True: no other process reads the store."""
+        return True
+
     def size(self) -> None:
         """Returns None: the data is in memory."""
 

@@ -68,9 +68,11 @@ def route_request(request: Request, path: bytes) -> RouteRequest:
 
 
 async def authorize_request(
-    request: Request, context: AppContext, mount: Mount, path: bytes
+    request: Request, context: AppContext, mount: Mount, path: bytes, *, is_traced: bool
 ) -> AuthorizedProxyRequest:
     """Authenticates and authorizes *request*, and counts it for the user's request limits.
+
+    With *is_traced*, the headers to send lack those of the client's trace context.
 
     Raises RouteNotFound, BadRequest, UserLimitExceeded, CrossSiteRequest, what a login raises, and
     what `authorize_route` raises.
@@ -95,9 +97,9 @@ async def authorize_request(
     context.metrics.count_forwarded(authorized.decision.tenant, authorized.route.component)
     assert mount.proxied is not None
     api = mount.proxied.api
-    headers = upstream_headers(
-        request, mount.own_headers, identity_headers(api, authorized, principal)
-    )
+    own_headers = mount.own_headers_if_traced if is_traced else mount.own_headers
+    identity = identity_headers(api, authorized, principal)
+    headers = upstream_headers(request, own_headers, identity)
     return AuthorizedProxyRequest(
         principal, authorized, upstream_target(authorized, api, request.query), headers
     )
@@ -130,7 +132,7 @@ async def proxy(request: Request, context: AppContext, mount: Mount, path: bytes
     Raises what `authorize_request` raises, BadRequest, UpstreamError, ComponentNotConfigured,
     UnsupportedWriteFormat, TooLarge, UnsupportedMedia, Overloaded, ClientDisconnect.
     """
-    authorized_request = await authorize_request(request, context, mount, path)
+    authorized_request = await authorize_request(request, context, mount, path, is_traced=True)
     authorized, headers = authorized_request.authorized, authorized_request.headers
     assert mount.proxied is not None
     if authorized.route.answer:

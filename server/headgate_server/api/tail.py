@@ -70,7 +70,7 @@ class Tail:
 
     async def _open(self, protocols: Sequence[str]) -> "UpstreamWebSocket":
         self._authorized = await authorize_request(
-            self._request, self._context, self._mount, self._path
+            self._request, self._context, self._mount, self._path, is_traced=False
         )
         if not self._authorized.authorized.route.websocket:
             raise RouteNotFound(set())
@@ -175,7 +175,7 @@ class Tail:
             return
         repeated = self._request.copy()
         try:
-            await authorize_request(repeated, self._context, mount, path)
+            await authorize_request(repeated, self._context, mount, path, is_traced=False)
         finally:
             repeated.end()
 

@@ -60,11 +60,12 @@ class Mount:
         run: Run,
         own_headers: tuple[str, ...] = (),
     ) -> None:
-        """Creates a mount without connections. *own_headers* are those of `own_headers` too."""
+        """Creates a mount without connections. Headers in *own_headers* are meant for Headgate."""
         self.settings = settings
-        # Headers of a client that the store does not receive: they are meant for Headgate, or
-        # Headgate sets them itself.
-        self.own_headers = (*settings.jwt.extra_headers, *own_headers, *tracing.headers)
+        # Headers of a client that the store does not receive, because they are meant for Headgate.
+        # In a traced request, Headgate also replaces those of the trace context.
+        self.own_headers = (*settings.jwt.extra_headers, *own_headers)
+        self.own_headers_if_traced = (*self.own_headers, *tracing.headers)
         self.use_count = 0
         self.adapter = create_adapter(settings, metrics, tracing, run)
         self.upstream = self.adapter.upstream

@@ -65,6 +65,33 @@ def test_messages_go_both_ways_as_the_tenant(server: Server, port: int) -> None:
     assert 'route="gateway loki /loki/api/v1/tail" status=101' in server.log()
 
 
+@pytest.mark.parametrize("gateway", ["", "otlp-endpoint = 'http://127.0.0.1:1'"])
+def test_the_store_receives_the_trace_context_of_a_tail(
+    serve: Callable[..., Server], tmp_path: Path, port: int, gateway: str
+) -> None:
+    table = upstream("loki", components={"querier": f"http://127.0.0.1:{port}"})
+    server = configured(serve, tmp_path, table, gateway=gateway).bootstrap(TWO)
+    heard: list[ServerConnection] = []
+    basic = b64encode(":".join(ANN).encode()).decode()
+    context = {
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "a=1",
+    }
+
+    async def run() -> None:
+        headers = {"Authorization": f"Basic {basic}", "X-Scope-OrgID": "a", **context}
+        url = f"ws://127.0.0.1:{server.port}{PATH}"
+        async with querier(port, heard), connect(url, additional_headers=headers) as tail:
+            assert await tail.recv() == '{"n": 1}'
+
+    asyncio.run(run())
+    assert heard[0].request is not None
+    received = heard[0].request.headers
+    assert {name: received.get_all(name) for name in context} == {
+        name: [value] for name, value in context.items()
+    }
+
+
 def test_a_websocket_stays_open_at_the_connection_limit(
     serve: Callable[..., Server], tmp_path: Path, port: int
 ) -> None:

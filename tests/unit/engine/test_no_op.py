@@ -1,6 +1,6 @@
 """Changes that write nothing are complete without a transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import pytest
 from headgate_engine import UNRESTRICTED, Engine, MemoryStore, SqliteStore, StatementError, Store
 from headgate_engine.stores.shared.memory_log import MemoryLog, MemoryLogData
 from headgate_engine.stores.shared.store import SharedStore, create_store
+from headgate_engine.stores.sqlite.revision_file import RevisionFile
+from support.waiting import poll_until
 
 SETUP = """
     CREATE USER root WITH PASSWORD 'Toor-1' WITH ALL PRIVILEGES;
@@ -86,10 +88,53 @@ def test_a_change_that_writes_nothing_ends_as_a_transaction_would(store: Store, 
     assert result.error == error or text == "DROP USER root" or not done
 
 
-def test_a_change_of_a_closed_store_is_no_no_op(tmp_path: Path) -> None:
-    engine = Engine(SqliteStore(tmp_path / "users.db"))
-    (statement,) = engine.parse("CREATE DATABASE db")
+def is_no_op(engine: Engine, text: str) -> bool:
+    """Returns whether the statement *text* is complete without a transaction, or fails so."""
+    (statement,) = engine.parse(text)
     job = engine.pending_transaction(statement, UNRESTRICTED, "")
     assert job is not None
-    engine.store.close()
-    assert not engine.run_as_no_op(job)
+    try:
+        return engine.run_as_no_op(job)
+    except StatementError:
+        return True
+
+
+@pytest.mark.parametrize("text", ["DROP DATABASE db", "GRANT READ ON db TO root"])
+def test_a_change_that_only_an_unacknowledged_commit_makes_empty_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Other processes may read the state before that commit for 50 ms."""
+    with closing(SqliteStore(tmp_path / "users.db")) as one:
+        with closing(SqliteStore(tmp_path / "users.db")) as other:
+            writer, reader = Engine(one), Engine(other)
+            assert not any(result.error for result in writer.query(SETUP, UNRESTRICTED))
+            assert not is_no_op(reader, text)
+            with monkeypatch.context() as patch:
+                patch.setattr(RevisionFile, "set_high_water_mark", lambda *_: None)
+                writer.query("DROP DATABASE db", UNRESTRICTED)
+                poll_until(lambda: other.database("db") is None, "the commit stays unseen")
+                assert not is_no_op(reader, text)
+            reader.query("DROP DATABASE db", UNRESTRICTED)  # the transaction writes the mark
+            assert is_no_op(reader, text)
+
+
+def closed(store: SqliteStore, path: Path) -> None:
+    store.close()
+
+
+def removed(store: SqliteStore, path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("end", [closed, removed])
+def test_no_change_of_a_store_that_is_gone_is_complete(
+    tmp_path: Path, end: Callable[[SqliteStore, Path], None]
+) -> None:
+    path = tmp_path / "users.db"
+    store = SqliteStore(path)
+    engine = Engine(store)
+    assert not any(result.error for result in engine.query(SETUP, UNRESTRICTED))
+    assert is_no_op(engine, "CREATE DATABASE db") and is_no_op(engine, "DROP USER nobody")
+    end(store, path)
+    assert not is_no_op(engine, "CREATE DATABASE db") and not is_no_op(engine, "DROP USER nobody")
+    store.close()

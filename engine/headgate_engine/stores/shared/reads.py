@@ -42,6 +42,10 @@ class SharedReads:
         """Returns how current the reads are, and how many members of the log respond."""
         return StoreCondition(self.follower.proof_age, *self._log.members_up())
 
+    def is_acknowledged(self) -> bool:
+        """Returns False: another machine may read older data."""
+        return False
+
     def size(self) -> StoreSize | None:
         """Returns how large the log is."""
         return self._log.size()

@@ -109,6 +109,11 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads, LocalStore):
         for _ in jobs:  # each change waited until all were done
             self._observer.changed(time.perf_counter() - began)
 
+    def is_acknowledged(self) -> bool:
+        with refusing("read"):
+            epoch, revision = self._reader().execute("SELECT epoch, rev FROM meta").get
+            return bool(revision <= self._revision_file.acknowledged_revision(epoch))
+
     def size(self) -> StoreSize:
         """Returns how large the file is, with its write-ahead log."""
         return size_of(self._path)
@@ -211,8 +216,7 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads, LocalStore):
             raise StoreUnavailable("its file was removed or replaced")
 
     def _record(self, revision: int, keys: list[str], audit: Audit) -> None:
-        changes = "INSERT INTO changes VALUES (?, ?)"
-        self._writer.execute(changes, (revision, json.dumps(keys)))
+        self._writer.execute("INSERT INTO changes VALUES (?, ?)", (revision, json.dumps(keys)))
         record_change(self._writer, revision, audit)
 
     def _export(self) -> list[AuditRecord]:
@@ -283,10 +287,8 @@ class SqliteStore(SqliteAccountReads, SqliteIdentityReads, LocalStore):
 
     def users(self, after: str = "", limit: int = 1000) -> Sequence[Account]:
         with refusing("read"):
-            rows = self._reader().execute(
-                "SELECT id, name, admin FROM users WHERE id > ? ORDER BY id LIMIT ?",
-                (int(after or 0), limit),
-            )
+            query = "SELECT id, name, admin FROM users WHERE id > ? ORDER BY id LIMIT ?"
+            rows = self._reader().execute(query, (int(after or 0), limit))
             return [Account(str(id), name, bool(admin)) for id, name, admin in rows]
 
     def users_with_grants(
