@@ -7,7 +7,7 @@ responds at once. Rounds are interleaved, because other programs use the machine
 and system time of the proxy's process. The target `traced` is a Headgate that exports traces to
 nginx; it needs the extra `otel`. Exits with 1 if Headgate:
 
-* uses more than 1.75 times vmauth's CPU for a small request (traced: 2.25 times), or
+* uses more than 1.25 times vmauth's CPU for a small request (traced: 1.5 times), or
 * grows by more than a tenth in memory under one workload.
 """
 
@@ -52,7 +52,7 @@ wrk.body = string.rep("x", 100000)
 wrk.headers["Content-Type"] = "application/octet-stream"
 """
 # CPU for a small request, as a multiple of vmauth's.
-_MAX_RATIOS = {"headgate": 1.75, "traced": 2.25}
+_MAX_RATIOS = {"headgate": 1.25, "traced": 1.5}
 
 
 @dataclass

@@ -38,14 +38,14 @@ from headgate_server.serving.server_state import ServerState
 
 # Ratios to the bare application's CPU time per request, recorded at each deliberate change.
 RECORDED_RATIOS = {
-    "SHOW GRANTS": 2.8,
+    "SHOW GRANTS": 2.5,
     "another user's": 5.5,
-    "403": 3.5,
-    "JWT": 3.3,
-    "API key": 3.4,
-    "session": 3.6,
-    "/ping": 1.4,
-    "gateway": 7.3,
+    "403": 3.2,
+    "JWT": 3.0,
+    "API key": 3.0,
+    "session": 3.2,
+    "/ping": 1.2,
+    "gateway": 6.9,
 }
 MARGIN = 1.25
 # Another program on the machine disturbs a measurement: the least of three counts.
