@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,20 @@ def test_the_size_is_that_of_the_tables(postgres: Postgres) -> None:
         assert not size.limit
 
 
+_END_CONNECTIONS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'headgate'"
+)
+
+
+def created(engine: Engine, database: str) -> bool:
+    """Creates *database*. Returns False if the store is away."""
+    try:
+        engine.create_database(database)
+    except StoreUnavailable:
+        return False
+    return True
+
+
 def test_a_reload_with_another_authority_is_refused_and_changes_go_on(
     postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -272,7 +287,12 @@ def test_a_reload_with_another_authority_is_refused_and_changes_go_on(
         path.unlink()
         with pytest.raises(StoreError, match=r"^the former certificates stay in use: "):
             store.reload()
+        postgres.execute(0, _END_CONNECTIONS)
+        # New connections use the former certificates, too.
+        poll_until(partial(created, engine, "reconnected"), "no new connection is made")
         own.cert_pem.write_to_path(str(path))
         store.reload()
         engine.create_database("after")
-        assert [it.name for it in store.databases()] == ["before", "meanwhile", "after"]
+        assert [it.name for it in store.databases()] == [
+            *("before", "meanwhile", "reconnected", "after")
+        ]

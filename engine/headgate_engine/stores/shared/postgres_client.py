@@ -17,6 +17,7 @@ from psycopg import errors
 from headgate_engine.errors import StoreError, StoreUnavailable
 from headgate_engine.stores.location import StoreLogin
 from headgate_engine.stores.shared.log import Unclear
+from headgate_engine.stores.shared.postgres_certificates import CertificateCopies
 
 Values = Sequence[object] | Mapping[str, object]
 
@@ -37,12 +38,12 @@ class PostgresAddress:
     url: str
     login: StoreLogin = StoreLogin()
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self, certificates: CertificateCopies) -> dict[str, Any]:
         """Returns what libpq needs beside the URL."""
         given = {
-            "sslrootcert": self.login.ca_file,
-            "sslcert": self.login.certificate_file,
-            "sslkey": self.login.private_key_file,
+            "sslrootcert": certificates.login.ca_file,
+            "sslcert": certificates.login.certificate_file,
+            "sslkey": certificates.login.private_key_file,
             "user": self.login.user,
             "password": self.login.password,
         }
@@ -56,6 +57,7 @@ class PostgresClient:
 
     def __init__(self, address: PostgresAddress) -> None:
         self._address = address
+        self._certificates = CertificateCopies(address.login)
         self._lock = threading.Lock()
         self._free: list[psycopg.Connection[Any]] = []
         self._listening: set[psycopg.Connection[Any]] = set()
@@ -103,12 +105,14 @@ class PostgresClient:
             if not keep:
                 connection.close()
 
-    def _connected(self) -> psycopg.Connection[Any]:
+    def _connected(self, certificates: CertificateCopies | None = None) -> psycopg.Connection[Any]:
+        """Returns a new connection. *certificates* replace those in use."""
         parameters: dict[str, Any] = {
             "connect_timeout": _CONNECT_SECONDS,
             "target_session_attrs": "read-write",
         }
-        parameters |= self._address.parameters()
+        certificates = certificates or self._certificates  # they must not end meanwhile
+        parameters |= self._address.parameters(certificates)
         try:
             connection = psycopg.connect(
                 self._address.url, autocommit=True, **parameters, application_name="headgate"
@@ -166,17 +170,19 @@ class PostgresClient:
         return [it.payload for it in connection.notifies(timeout=seconds, stop_after=1)]
 
     def reload(self) -> None:
-        """Makes new connections from now on: each reads the files of certificates.
+        """Makes new connections from now on, with the files of certificates as they are now.
 
         Raises StoreError if none can be made: then the former ones stay.
         """
         if not (self._address.login.ca_file or self._address.login.certificate_file):
             return
         try:
-            new = self._connected()
+            certificates = CertificateCopies(self._address.login)
+            new = self._connected(certificates)
         except StoreUnavailable as error:
             raise StoreError(f"the former certificates stay in use: {error}") from None
         with self._lock:
+            self._certificates = certificates
             free, self._free = self._free, [new]
         for connection in free:
             connection.close()
