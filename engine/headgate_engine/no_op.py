@@ -36,15 +36,21 @@ def run_as_no_op(change: Callable[[Tx], Any], store: Store) -> bool:
     raises.
     """
     try:
-        try:
-            change(cast(Tx, _Reads(store)))
-        except StoreUnavailable:
-            return False
-        except StatementError:
-            # Of a user or a database that another process may still read.
-            if not store.is_acknowledged():
-                return False
-            raise
-        return store.is_acknowledged()
+        error = _error(change, cast(Tx, _Reads(store)))
+        complete = store.is_acknowledged()
     except (_WriteRequired, StoreUnavailable):
         return False
+    if complete and error is not None:
+        raise error
+    return complete
+
+
+def _error(change: Callable[[Tx], Any], tx: Tx) -> StatementError | None:
+    """Runs *change* on *tx*. Returns its error, or None. Raises _WriteRequired, StoreUnavailable."""
+    try:
+        change(tx)
+    except StoreUnavailable:
+        raise
+    except StatementError as error:
+        return error
+    return None

@@ -18,22 +18,22 @@ class WriteBuffer:
 
     def __init__(self) -> None:
         self._pending: list[tuple[asyncio.Transport, bytes]] = []
-        self._flush_comes = False
+        self._flush_scheduled = False
 
     def delay_until_flush(self) -> None:
         """Buffers what is written from now on until `flush`, which the caller must call."""
-        self._flush_comes = True
+        self._flush_scheduled = True
 
     def write(self, transport: asyncio.Transport, content: bytes) -> None:
         """Buffers *content*, to be sent on *transport* at the end of the loop iteration."""
-        if not self._flush_comes:
-            self._flush_comes = True
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
             asyncio.get_running_loop().call_soon(self.flush)
         self._pending.append((transport, content))
 
     def flush(self) -> None:
         """Sends the buffered content."""
-        waiting, self._pending, self._flush_comes = self._pending, [], False
+        waiting, self._pending, self._flush_scheduled = self._pending, [], False
         for transport, content in waiting:
             if transport.is_closing():
                 continue

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import getrandbits
 from types import TracebackType
@@ -183,7 +183,7 @@ class SpanTracing:
             trace_id, parent_id, state = parent.trace_id, parent.id, parent.state
             sampled = parent.is_sampled
         return _UpstreamSpan(
-            _upstream(name, component, failed=False),
+            _upstream(name, component),
             trace_id,
             getrandbits(64) or 1,
             parent_id,
@@ -245,8 +245,7 @@ class _UpstreamSpan(Span):
     ) -> None:
         if self.is_sampled:
             if kind is not None:
-                name, component = (str(value) for _, value in self.description.attributes)
-                self.description = _upstream(name, component, failed=True)
+                self.description = _failed(self.description)
             self.ended_at = _now()
             self.add(self)
 
@@ -265,10 +264,16 @@ def _request(method: str, route: str, status: int) -> SpanDescription:
 
 
 @lru_cache(512)
-def _upstream(name: str, component: str, *, failed: bool) -> SpanDescription:
+def _upstream(name: str, component: str) -> SpanDescription:
     """Returns the description of a request to *component* of the upstream store *name*."""
     attributes = (("headgate.upstream", name), ("headgate.component", component))
-    return SpanDescription(f"upstream {name}", attributes, is_client=True, failed=failed)
+    return SpanDescription(f"upstream {name}", attributes, is_client=True, failed=False)
+
+
+@lru_cache(512)
+def _failed(description: SpanDescription) -> SpanDescription:
+    """Returns *description* of a request that failed: for equal arguments the same object."""
+    return replace(description, failed=True)
 
 
 _now = time.time_ns

@@ -14,7 +14,7 @@ from headgate_engine.stores.location import StoreLogin
 class CertificateCopies:
     """Copies in memory of the files that *login* names. `login` names the copies instead.
 
-    A file that cannot be read keeps its name: the connection then reports the error. The copies
+    A file that cannot be copied keeps its name: the connection then reports the error. The copies
     end with this object.
     """
 
@@ -29,13 +29,13 @@ class CertificateCopies:
         )
 
     def _copy(self, path: str) -> str:
-        """Returns the path of a copy of the file *path*, or *path* if it cannot be read."""
+        """Returns the path of a copy of the file *path*, or *path* if it cannot be copied."""
         try:
             with open(path, "rb") as file:
                 content = file.read()
+            file_number = os.memfd_create("certificate")
         except OSError:
             return path
-        file_number = os.memfd_create("certificate")
         self._files.append(file_number)
         os.fchmod(file_number, 0o600)  # libpq refuses a key that others may read
         with open(file_number, "wb", closefd=False) as copy:
