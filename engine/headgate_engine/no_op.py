@@ -46,7 +46,10 @@ def run_as_no_op(change: Callable[[Tx], Any], store: Store) -> bool:
 
 
 def _error(change: Callable[[Tx], Any], tx: Tx) -> StatementError | None:
-    """Runs *change* on *tx*. Returns its error, or None. Raises _WriteRequired, StoreUnavailable."""
+    """Runs *change* on *tx*, and returns its error or None.
+
+    Raises _WriteRequired, StoreUnavailable.
+    """
     try:
         change(tx)
     except StoreUnavailable:

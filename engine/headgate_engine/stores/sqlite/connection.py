@@ -119,7 +119,7 @@ class _Refusing:
 def refusing(step: str) -> _Refusing:
     """Returns a context that turns StoreError, OSError and apsw.Error into StoreUnavailable.
 
-    The text of the StoreUnavailable names *step*, a verb such as `read`. Steps are few: contexts are kept.
+    The text of the StoreUnavailable names *step*, a verb such as `read`. The context is cached.
     """
     return _Refusing(step)
 
